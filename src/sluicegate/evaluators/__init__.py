@@ -1,0 +1,1 @@
+"""Evaluators, one module a metric, and the literal dict of those there are."""

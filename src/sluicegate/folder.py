@@ -1,0 +1,135 @@
+"""A run folder: who holds it, which steps are done, and where everything lies.
+
+`runs/<study>/stage<N>-<time>/` is the whole truth of one attempt at a stage. A step is stamped with the digest of its
+inputs when it ends well; with unchanged inputs and outputs in place it is not done again. Nothing here trains, scores
+or decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sluicegate.errors import UserError
+from sluicegate.jsonl import read_text, unwritable, write_text
+
+STUDY, VERDICT, COMPARISONS = "study.yaml", "verdict.json", "comparisons.json"
+DATA, ARMS, PREDICTIONS, SCORES, LOGS = "data", "arms", "predictions", "scores", "logs"
+EVENTS = "events.jsonl"
+PACKAGES = (
+    "sluicegate", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "tokenizers",
+    "mlflow", "numpy", "scipy", "pydantic",
+)  # fmt: skip
+
+
+def new_attempt(runs: Path, study: str, stage: int, *, now: datetime | None = None) -> Path:
+    """The path of a new attempt: `runs/<study>/stage<N>-<UTC time>`, made unique with a suffix."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    first = runs / study / f"stage{stage}-{stamp}"
+    path, count = first, 1
+    while path.exists():
+        count += 1
+        path = first.with_name(f"{first.name}-{count}")
+    return path
+
+
+def attempts(runs: Path, study: str, stage: int) -> list[Path]:
+    """Attempts at a stage, oldest first."""
+    return sorted(path for path in (runs / study).glob(f"stage{stage}-*") if path.is_dir())
+
+
+@contextlib.contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold a folder for this process alone; the lock goes with the process, whatever ends it.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = path / ".holder"
+        seen = holder.read_text() if holder.exists() else "another process"
+        raise UserError(
+            f"{path}: in use",
+            wanted="a folder that no other run writes to",
+            seen=f"held by {seen}",
+            mend="wait for it, or choose another MODEL_NAME, OUTPUT_DIR or --runs folder",
+        ) from None
+    except OSError as fault:
+        raise unwritable(path, fault) from None
+    try:
+        write_text(path / ".holder", f"process {os.getpid()} on {platform.node()}")
+        yield
+    finally:
+        (path / ".holder").unlink(missing_ok=True)
+        lock.release()
+
+
+class Steps:
+    """The stamps of a run folder: step name → digest of its inputs, seconds, outputs.
+
+    A stamp is written after the step's outputs, so a kill between the two only repeats the step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamps: dict[str, dict[str, Any]] = json.loads(read_text(path)) if path.exists() else {}
+
+    def done(self, name: str, inputs_sha256: str) -> bool:
+        """Whether the step ended well with these inputs and its outputs still lie there."""
+        stamp = self._stamps.get(name)
+        if stamp is None or stamp["inputs_sha256"] != inputs_sha256:
+            return False
+        return all((self._path.parent / output).exists() for output in stamp["outputs"])
+
+    def stamp(self, name: str, inputs_sha256: str, *, seconds: float, outputs: Sequence[Path]) -> None:
+        """Record that the step ended well; outputs are kept relative to the run folder."""
+        self._stamps[name] = {
+            "inputs_sha256": inputs_sha256,
+            "seconds": round(seconds, 3),
+            "outputs": [os.path.relpath(output, self._path.parent) for output in outputs],
+        }
+        write_text(self._path, json.dumps(self._stamps, indent=1) + "\n")
+
+    def seconds(self) -> dict[str, float]:
+        """Step name → wall seconds of the run that did it."""
+        return {name: float(stamp["seconds"]) for name, stamp in self._stamps.items()}
+
+
+@cache
+def git_commit() -> str:
+    """The commit of the code: GIT_COMMIT (set in the images), else git's, with `+` for local changes, else empty."""
+    if told := os.environ.get("GIT_COMMIT"):
+        return told
+    where = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, timeout=10, check=True)
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=where, capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape a result, without importing them."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

@@ -1,0 +1,200 @@
+"""JSON Lines and whole files: read with `file:line` in every error, written atomically, appended durably.
+
+A reader of ours never drops a line in silence and never guesses an encoding. A writer never leaves half a file: it
+writes beside the target, syncs, then renames. Appending is for journals (predictions, scores, the spool): a line torn
+by a kill is cut off when the journal is opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import ValidationError
+
+from sluicegate.errors import UserError, UserErrors
+from sluicegate.records import from_json, to_json
+
+Record = TypeVar("Record")
+FAULTS_SHOWN = 10
+
+
+def read_text(path: Path) -> str:
+    """The whole file as UTF-8 text; a byte-order mark is dropped and CRLF becomes LF.
+
+    Raises:
+        UserError: missing, a folder, unreadable, or not UTF-8 (with the byte offset and line).
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob(f"*{path.suffix}"))[:5] if path.parent.is_dir() else []
+        seen = f"folder holds {', '.join(near)}" if near else "no such file"
+        raise UserError(f"{path}: not found", wanted="an existing file", seen=seen) from None
+    except OSError as fault:
+        raise UserError(f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)) from None
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as fault:
+        line = raw[: fault.start].count(b"\n") + 1
+        raise UserError(
+            f"{path}:{line}: not UTF-8",
+            wanted="UTF-8 text",
+            seen=f"byte 0x{raw[fault.start]:02x} at offset {fault.start}",
+            mend=f"iconv -f WINDOWS-1252 -t UTF-8 {path} > {path.stem}.utf8{path.suffix}",
+        ) from None
+
+
+def explain(fault: ValidationError) -> str:
+    """A validation error on one line: `prompt: field required; tests: should be a string`."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in row['loc']) or 'line'}: {row['msg'][:1].lower()}{row['msg'][1:]}"
+        for row in fault.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def read(kind: type[Record], path: Path) -> list[Record]:
+    """All records of a file, one a line; blank lines are allowed at the end only.
+
+    An empty file has no records.
+
+    Raises:
+        UserError: as `read_text`; UserErrors: every bad line (the first 10 shown) with `file:line`.
+    """
+    records: list[Record] = []
+    faults: list[UserError] = []
+    text = read_text(path).rstrip("\n")
+    for number, line in enumerate(text.split("\n") if text.strip() else [], start=1):
+        try:
+            records.append(from_json(kind, line))
+        except ValidationError as fault:
+            seen = line if len(line) <= 60 else line[:57] + "..."
+            faults.append(UserError(f"{path}:{number}: {explain(fault)}", seen=seen or "an empty line"))
+    if faults:
+        more = f" (first {FAULTS_SHOWN} shown)" if len(faults) > FAULTS_SHOWN else ""
+        raise UserErrors(f"{path}: {len(faults)} unreadable lines{more}; nothing was read", faults[:FAULTS_SHOWN])
+    return records
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
+
+    Raises:
+        UserError: the folder cannot be written to or is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as fault:
+        raise unwritable(path, fault) from None
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(path)
+    except OSError as fault:
+        raise unwritable(path, fault) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def unwritable(path: Path, fault: OSError) -> UserError:
+    """The message for a folder that is read-only, full, or in the way."""
+    return UserError(
+        f"{path}: cannot be written",
+        wanted="a writable folder with free space",
+        seen=fault.strerror or str(fault),
+        mend=f"check `df -h {path.parent}` and `ls -ld {path.parent}`; in a container: --user $(id -u) or another mount",
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file atomically, UTF-8, LF."""
+    with replacing(path, "w") as stream:
+        stream.write(text)
+
+
+def write(path: Path, records: Iterable[Any]) -> None:
+    """Write records atomically, one a line."""
+    with replacing(path, "w") as stream:
+        stream.writelines(to_json(record) + "\n" for record in records)
+
+
+class Journal:
+    """An append-only file of records that survives a kill: what was appended before it is whole.
+
+    Opening it cuts off a torn last line. Each `append` is one `write` call, flushed; `sync` also reaches the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = path.open("ab")
+            cut_torn_line(path)
+        except OSError as fault:
+            raise unwritable(path, fault) from None
+
+    def append(self, *records: Any) -> None:
+        """Append records, one a line.
+
+        Raises:
+            UserError: the disk is full or the file went read-only; what was there before stays.
+        """
+        try:
+            self._stream.write("".join(to_json(record) + "\n" for record in records).encode())
+            self._stream.flush()
+        except OSError as fault:
+            raise unwritable(self.path, fault) from None
+
+    def close(self) -> None:
+        """Sync and close."""
+        try:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        finally:
+            self._stream.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Truncate a journal after its last newline."""
+    with path.open("r+b") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            stream.seek(start)
+            newline = stream.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            stream.truncate(end)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Tracking: run folder first, MLflow second."""
