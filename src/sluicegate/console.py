@@ -6,12 +6,15 @@ one line now and then, `label 40/375 loss=1.23 …`, so that the same text serve
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 import time
 from types import TracebackType
 from typing import IO
 
 PLAIN_EVERY_S = 5.0
+PROGRESS = re.compile(r"(^|\s)\d+/\d+(\s|$)")
 
 
 def say(text: str, *, stream: IO[str] | None = None) -> None:
@@ -28,7 +31,9 @@ class Progress:
         every: seconds between two plain lines.
     """
 
-    def __init__(self, label: str, total: int, *, every: float = PLAIN_EVERY_S, stream: IO[str] | None = None) -> None:
+    def __init__(
+        self, label: str, total: int, *, every: float = PLAIN_EVERY_S, stream: IO[str] | None = None
+    ) -> None:
         self.label, self.total, self.every = label, total, every
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
@@ -38,7 +43,10 @@ class Progress:
     def update(self, done: int, **figures: float | str) -> None:
         """Show that `done` units are finished, with figures such as `loss=1.23`."""
         now = time.monotonic()
-        told = " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in figures.items())
+        told = " ".join(
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in figures.items()
+        )
         share = f"{done}/{self.total}" if self.total else str(done)
         self._last = f"{self.label} {share} {told}".rstrip()
         wait = 0.1 if self._live else self.every
@@ -55,6 +63,34 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live and self._last:
-            print(f"\r\x1b[K{self._last} in {time.monotonic() - self._started:.1f} s", file=self._stream, flush=True)
+            print(
+                f"\r\x1b[K{self._last} in {time.monotonic() - self._started:.1f} s",
+                file=self._stream,
+                flush=True,
+            )
+
+
+class Live:
+    """Shows the lines of a child process: progress in place on a terminal, everything as plain lines elsewhere."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._tty = self._stream.isatty()
+        self._drawn = False
+
+    def __call__(self, line: str) -> None:
+        """Show one line; the control characters in it are dropped, since a model may have written them."""
+        clean = "".join(sign if sign.isprintable() else " " for sign in line)
+        if self._tty and PROGRESS.search(clean):
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{clean[:width]}", end="", file=self._stream, flush=True)
+            self._drawn = True
+            return
+        if self._drawn:
+            print("\r\x1b[K", end="", file=self._stream)
+            self._drawn = False
+        say(clean, stream=self._stream)

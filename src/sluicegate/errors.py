@@ -49,3 +49,7 @@ class UserErrors(UserError):
         """The heading, then each fault, indented."""
         shown = "\n".join(str(fault) for fault in self.faults)
         return f"{self.what}\n" + "\n".join(f"  {line}" for line in shown.splitlines())
+
+
+class Interrupted(Exception):
+    """A signal asked the process to end; what was done is saved, and the process exits 130."""

@@ -37,7 +37,9 @@ def read_text(path: Path) -> str:
         seen = f"folder holds {', '.join(near)}" if near else "no such file"
         raise UserError(f"{path}: not found", wanted="an existing file", seen=seen) from None
     except OSError as fault:
-        raise UserError(f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)) from None
+        raise UserError(
+            f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)
+        ) from None
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as fault:
@@ -77,7 +79,9 @@ def read(kind: type[Record], path: Path) -> list[Record]:
             faults.append(UserError(f"{path}:{number}: {explain(fault)}", seen=seen or "an empty line"))
     if faults:
         more = f" (first {FAULTS_SHOWN} shown)" if len(faults) > FAULTS_SHOWN else ""
-        raise UserErrors(f"{path}: {len(faults)} unreadable lines{more}; nothing was read", faults[:FAULTS_SHOWN])
+        raise UserErrors(
+            f"{path}: {len(faults)} unreadable lines{more}; nothing was read", faults[:FAULTS_SHOWN]
+        )
     return records
 
 
@@ -95,7 +99,9 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise unwritable(path, fault) from None
     beside = Path(name)
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as stream:
+        with os.fdopen(
+            handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})
+        ) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

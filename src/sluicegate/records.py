@@ -241,7 +241,9 @@ def canonical(value: Any) -> bytes:
     >>> canonical({"b": 1, "a": "ä"})
     b'{"a":"\\xc3\\xa4","b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def digest(value: Any) -> str:

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.jsonl import read_text
@@ -26,7 +34,17 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Prompts = Literal["plain", "enriched"]
 Scalar = str | int | float | bool | None
 
-MANAGED = frozenset({"dataset_path", "val_dataset_path", "output_dir", "model_name", "seed", "hf_token", "mlflow_tracking_uri"})
+MANAGED = frozenset(
+    {
+        "dataset_path",
+        "val_dataset_path",
+        "output_dir",
+        "model_name",
+        "seed",
+        "hf_token",
+        "mlflow_tracking_uri",
+    }
+)
 """Train settings that a stage sets itself, so a study file may not."""
 
 
@@ -95,6 +113,7 @@ class Study(_Part):
     primary: Name
     minimum_gain: Share = 0.05
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    needs_gpu: bool = False
     stages: Annotated[dict[Annotated[int, Field(ge=0, le=4)], StageChange], Field(default_factory=dict)]
 
     @field_validator("train", mode="after")
@@ -130,7 +149,13 @@ def _known_settings(train: dict[str, Scalar]) -> dict[str, Scalar]:
     for key in train:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = "the stage sets it itself" if key in MANAGED else f"did you mean {near[0]}?" if near else "unknown setting"
+            hint = (
+                "the stage sets it itself"
+                if key in MANAGED
+                else f"did you mean {near[0]}?"
+                if near
+                else "unknown setting"
+            )
             raise ValueError(f"train.{key}: {hint}")
     return train
 
@@ -152,7 +177,10 @@ def load(name_or_path: str | Path) -> Study:
     """
     path = Path(name_or_path)
     if str(name_or_path) in shipped():
-        text, where = (resources.files("sluicegate") / "studies" / f"{name_or_path}.yaml").read_text("utf-8"), str(name_or_path)
+        text, where = (
+            (resources.files("sluicegate") / "studies" / f"{name_or_path}.yaml").read_text("utf-8"),
+            str(name_or_path),
+        )
     elif path.suffix in {".yaml", ".yml"} or path.exists():
         text, where = read_text(path), str(path)
     else:
@@ -170,14 +198,22 @@ def parse(text: str, where: str) -> Study:
     try:
         raw: Any = yaml.safe_load(text)
     except yaml.YAMLError as fault:
-        raise UserError(f"{where}: not YAML", wanted="a study file", seen=" ".join(str(fault).split())) from None
+        raise UserError(
+            f"{where}: not YAML", wanted="a study file", seen=" ".join(str(fault).split())
+        ) from None
     if not isinstance(raw, dict):
-        raise UserError(f"{where}: not a study", wanted="a mapping with name, question, arms, …", seen=type(raw).__name__)
+        raise UserError(
+            f"{where}: not a study", wanted="a mapping with name, question, arms, …", seen=type(raw).__name__
+        )
     try:
         return Study.model_validate(raw)
     except ValidationError as fault:
         faults = [
-            UserError(".".join(str(part) for part in row["loc"]) or "study", seen=f"{row['input']!s:.80}", wanted=row["msg"])
+            UserError(
+                ".".join(str(part) for part in row["loc"]) or "study",
+                seen=f"{row['input']!s:.80}",
+                wanted=row["msg"],
+            )
             for row in fault.errors(include_url=False)
         ]
         raise UserErrors(f"{where}: {len(faults)} fault(s); nothing was run", faults) from None

@@ -1,0 +1,46 @@
+# One virtual environment, made on first use. `make demo`, `make test`, `make check` work on a bare machine with
+# Python 3.11 or newer, git and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+STUDY ?= demo
+RUNS ?= runs
+
+.PHONY: demo test check bench golden docs clean help
+help: ## these lines
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.ready-run ## stages 0 to 3 of the demo study: verdicts, an HTML report, an MLflow store
+	$(BIN)/sluicegate run --through 3 --study $(STUDY) --runs $(RUNS)
+
+test: $(VENV)/.ready-dev ## the whole test suite
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-dev ## ratios against the peers, measured side by side
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+golden: $(VENV)/.ready-dev ## rewrite the golden files; review the diff
+	SLUICEGATE_GOLDEN=write $(BIN)/python -m pytest -q -m golden
+
+docs: $(VENV)/.ready-run ## rewrite the generated docs
+	$(BIN)/python scripts/make_docs.py
+
+$(VENV)/.ready-run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is wanted, this is {sys.version.split()[0]}: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || { echo "making $(VENV) (once, some minutes)"; $(PYTHON) -m venv $(VENV); }
+	$(PIP) --editable '.[train,eval]'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready-run
+	$(PIP) --editable '.[train,eval,dev]'
+	@touch $@
+
+clean: ## remove the virtual environment and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

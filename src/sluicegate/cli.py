@@ -1,0 +1,233 @@
+"""The command line: one sub-command an arrow of the pipeline, and the stages on top.
+
+Each sub-command reads files and environment and writes files. Only what a sub-command needs is imported, so that
+`--help` is instant and judging never loads a GPU stack.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from sluicegate import __version__
+
+DEMO, RUNS = "demo", Path("runs")
+CODES = "exit codes: 0 GO or done, 10 RETRY, 15 INCONCLUSIVE, 20 STOP, 2 you must do something, 1 our bug, 130 interrupted"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse the arguments and run the sub-command; its exit code."""
+    arguments = parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = getattr(
+        import_module("sluicegate.commands"), arguments.command
+    )
+    return command(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line as a parser."""
+    top = argparse.ArgumentParser(
+        prog="sluicegate",
+        description="Runs a fine-tuning experiment through staged gates: GO, STOP, INCONCLUSIVE or RETRY.",
+        epilog=CODES,
+    )
+    top.add_argument("--version", action="version", version=f"sluicegate {__version__}")
+    parts = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (
+        _add_run,
+        _add_stage,
+        _add_plan,
+        _add_check,
+        _add_data,
+        _add_train,
+        _add_generate,
+        _add_evaluate,
+        _add_compare,
+        _add_report,
+        _add_sync,
+    ):
+        add(parts)
+    return top
+
+
+Parts = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _part(parts: Parts, name: str, text: str) -> argparse.ArgumentParser:
+    part: argparse.ArgumentParser = parts.add_parser(name, help=text, description=text, epilog=CODES)
+    part.set_defaults(command=name)
+    return part
+
+
+def _study_options(part: argparse.ArgumentParser) -> None:
+    part.add_argument(
+        "--study", default=DEMO, metavar="NAME|FILE", help="a shipped study or a study file (default: demo)"
+    )
+    part.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="where run folders lie (default: runs)"
+    )
+
+
+def _stage_options(part: argparse.ArgumentParser) -> None:
+    _study_options(part)
+    part.add_argument(
+        "--override", default="", metavar="REASON", help="start without the former stage's GO; recorded"
+    )
+
+
+def _add_run(parts: Parts) -> None:
+    part = _part(parts, "run", "Run stages 0 to N, stopping at the first that is not GO.")
+    part.add_argument(
+        "--through", type=int, choices=range(5), required=True, metavar="N", help="the last stage, 0-4"
+    )
+    _stage_options(part)
+
+
+def _add_stage(parts: Parts) -> None:
+    part = _part(parts, "stage", "Run one stage to its verdict; the same command resumes it.")
+    part.add_argument("number", type=int, choices=range(5), metavar="N", help="the stage, 0-4")
+    _stage_options(part)
+
+
+def _add_plan(parts: Parts) -> None:
+    part = _part(
+        parts, "plan", "Show what each stage of a study does, costs and can detect, before any of it runs."
+    )
+    part.add_argument(
+        "study",
+        nargs="?",
+        default=DEMO,
+        metavar="STUDY",
+        help="a shipped study or a study file (default: demo)",
+    )
+
+
+def _add_check(parts: Parts) -> None:
+    _study_options(_part(parts, "check", "Is this machine fit for the study? Looks and changes nothing."))
+
+
+def _add_data(parts: Parts) -> None:
+    part = _part(
+        parts, "data", "Build the data of a stage: training, validation and test files for each arm."
+    )
+    part.add_argument(
+        "size",
+        choices=("micro", "small", "scenario", "all"),
+        help="5 samples, 20 samples, one scenario, all scenarios",
+    )
+    part.add_argument(
+        "--study", metavar="NAME|FILE", help="build for the arms of a study; without it: plain files"
+    )
+    part.add_argument(
+        "--source", metavar="DIR|NAME", help="samples: demo, micro, or a folder with <scenario>/samples.jsonl"
+    )
+    part.add_argument("--scenario", help="which scenario, for size scenario")
+    part.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: datasets/<size>)")
+    part.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    part.add_argument("--force", action="store_true", help="replace files that differ")
+    for name in ("train", "val", "test"):
+        part.add_argument(
+            f"--{name}-samples",
+            type=int,
+            metavar="N",
+            help=f"how many {name} samples (default: the size's own)",
+        )
+
+
+def _add_train(parts: Parts) -> None:
+    part = _part(
+        parts,
+        "train",
+        "Train one model from the environment (DATASET_PATH, EPOCHS, …); resumes what was begun.",
+    )
+    part.add_argument(
+        "--no-send", action="store_true", help="write the tracking spool only; somebody else sends it"
+    )
+    part.add_argument("--arm", default="", help="arm of the study, recorded")
+    part.add_argument("--stage", type=int, choices=range(5), help="stage, recorded")
+    part.add_argument("--experiment", default="train", help="MLflow experiment (default: train)")
+    part.add_argument("--parent", type=Path, help="folder of the parent's tracking spool")
+
+
+def _add_generate(parts: Parts) -> None:
+    part = _part(parts, "generate", "Answer every prompt of a file with a model; resumes what was begun.")
+    part.add_argument(
+        "--model",
+        required=True,
+        metavar="FOLDER|URI",
+        help="model folder, runs:/…, models:/… or http(s)://… (OpenAI-compatible)",
+    )
+    part.add_argument("--data", type=Path, required=True, metavar="FILE", help="samples (JSONL)")
+    part.add_argument("--out", type=Path, required=True, metavar="FILE", help="predictions (JSONL)")
+    part.add_argument(
+        "--name", help="the model's name in the predictions (default: the last part of --model)"
+    )
+    part.add_argument("--draws", type=int, default=1, help="answers a prompt (default: 1)")
+    part.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
+    part.add_argument("--top-p", type=float, default=1.0, help="nucleus sampling (default: 1)")
+    part.add_argument("--max-new-tokens", type=int, default=512, help="of one answer (default: 512)")
+    part.add_argument("--batch-size", type=int, default=16, help="answers made side by side (default: 16)")
+    part.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    part.add_argument("--limit", type=int, help="only the first N samples")
+    part.add_argument("--endpoint-model", default="", help="model name sent to an endpoint")
+    part.add_argument(
+        "--load-in-4bit",
+        choices=("auto", "true", "false"),
+        default="auto",
+        help="NF4 base weights (default: auto)",
+    )
+    part.add_argument(
+        "--trust-remote-code", action="store_true", help="run code that a model folder brings along"
+    )
+
+
+def _add_evaluate(parts: Parts) -> None:
+    part = _part(parts, "evaluate", "Score predictions; resumes what was begun.")
+    part.add_argument("--data", type=Path, required=True, metavar="FILE", help="samples with tests (JSONL)")
+    part.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="predictions (JSONL)")
+    part.add_argument("--out", type=Path, required=True, metavar="FILE", help="scores (JSONL)")
+    part.add_argument("--metrics", default="functional_correctness,exact_match", help="comma-separated")
+    part.add_argument("--limit", type=int, help="only the first N samples")
+    part.add_argument("--workers", type=int, help="programs run side by side (default: the cores)")
+
+
+def _add_compare(parts: Parts) -> None:
+    part = _part(
+        parts, "compare", "Compare two arms, paired by sample: gains, intervals, tests, effect sizes."
+    )
+    part.add_argument(
+        "--control-results",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="score files of the control arm",
+    )
+    part.add_argument(
+        "--experiment-results",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="score files of the experiment arm",
+    )
+    part.add_argument("--primary", required=True, help="the one metric that may decide")
+    part.add_argument("--metrics", help="comma-separated (default: all in the files)")
+    part.add_argument("--level", type=float, default=0.95, help="of the two-sided intervals (default: 0.95)")
+    part.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
+    part.add_argument("--out", type=Path, metavar="FILE", help="comparisons (JSON)")
+
+
+def _add_report(parts: Parts) -> None:
+    part = _part(parts, "report", "Write the report of a run folder again, from its files.")
+    part.add_argument("folder", type=Path, help="runs/<study>/stage<N>-<time>")
+
+
+def _add_sync(parts: Parts) -> None:
+    part = _part(parts, "sync", "Send what a run folder has not told the tracking server yet; never twice.")
+    part.add_argument("folder", type=Path, help="a run folder or a model folder")
+    part.add_argument(
+        "--uri", help="tracking server (default: MLFLOW_TRACKING_URI, else the SQLite store under runs/)"
+    )

@@ -1,0 +1,203 @@
+"""What each sub-command does: read the arguments, call one function, print its result. No logic of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluicegate.errors import RETRY, UserError
+
+if TYPE_CHECKING:
+    from sluicegate.records import Verdict
+    from sluicegate.stages.run import Order
+
+
+def run(arguments: Namespace) -> int:
+    """Stages 0 to N."""
+    from sluicegate.console import Live
+    from sluicegate.stages.run import run_through
+
+    order = _order(arguments)
+    return _conclude(order, run_through(order, arguments.through, Live()))
+
+
+def stage(arguments: Namespace) -> int:
+    """One stage."""
+    from sluicegate.console import Live
+    from sluicegate.stages.run import run_stage
+
+    order = _order(arguments)
+    return _conclude(order, [run_stage(order, arguments.number, Live())])
+
+
+def _order(arguments: Namespace) -> Order:
+    from sluicegate import study
+    from sluicegate.stages.run import Order
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return Order(study.load(arguments.study), arguments.runs, uri, override=arguments.override)
+
+
+def _conclude(order: Order, verdicts: Sequence[Verdict]) -> int:
+    """The verdict table, what to do next, and where to look."""
+    from sluicegate.report.text import verdict_table
+    from sluicegate.stages.run import exit_code
+    from sluicegate.tracking import default_uri
+
+    print(verdict_table(verdicts))
+    for step in verdicts[-1].next_steps:
+        print(f"next:   {step}")
+    newest = max(
+        (order.runs / order.study.name).glob(f"stage{verdicts[-1].stage}-*/report.html"), default=None
+    )
+    print(f"report: {newest}")
+    print(f"MLflow: mlflow ui --host 127.0.0.1 --backend-store-uri {order.uri or default_uri(order.runs)}")
+    return exit_code(verdicts)
+
+
+def plan(arguments: Namespace) -> int:
+    """What the study will do and cost."""
+    from sluicegate import study
+    from sluicegate.stages.forecast import table
+
+    print(table(study.load(arguments.study)))
+    return 0
+
+
+def check(arguments: Namespace) -> int:
+    """This machine's checks."""
+    from sluicegate import study
+    from sluicegate.report.text import check_lines
+    from sluicegate.stages.preflight import look
+
+    checks = look(study.load(arguments.study), arguments.runs)
+    print("\n".join(check_lines(checks)))
+    return RETRY if any(row.passed is False for row in checks) else 0
+
+
+def data(arguments: Namespace) -> int:
+    """The data files of a stage."""
+    from sluicegate.data.build import command
+
+    print(
+        command(
+            arguments.size, study=arguments.study, source=arguments.source, out=arguments.out, scenario=arguments.scenario,
+            seed=arguments.seed, force=arguments.force, train_samples=arguments.train_samples,
+            val_samples=arguments.val_samples, test_samples=arguments.test_samples,
+        )
+    )  # fmt: skip
+    return 0
+
+
+def train(arguments: Namespace) -> int:
+    """Train from the environment."""
+    from sluicegate.settings import load_train_settings
+
+    settings = load_train_settings()
+    from sluicegate.train.command import train_and_track
+
+    train_and_track(
+        settings, arm=arguments.arm, stage=arguments.stage, experiment=arguments.experiment,
+        parent=arguments.parent, send=not arguments.no_send,
+    )  # fmt: skip
+    return 0
+
+
+def generate(arguments: Namespace) -> int:
+    """Predictions."""
+    from sluicegate.generate import Request
+    from sluicegate.generate import generate as draw
+
+    name = arguments.name or arguments.model.rstrip("/").rsplit("/", 1)[-1]
+    count = draw(
+        Request(
+            model=arguments.model, name=name, data=arguments.data, out=arguments.out, draws=arguments.draws,
+            temperature=arguments.temperature, top_p=arguments.top_p, max_new_tokens=arguments.max_new_tokens,
+            batch_size=arguments.batch_size, seed=arguments.seed, limit=arguments.limit,
+            endpoint_model=arguments.endpoint_model, load_in_4bit=arguments.load_in_4bit,
+            trust_remote_code=arguments.trust_remote_code,
+        )
+    )  # fmt: skip
+    print(f"{count} predictions in {arguments.out}")
+    return 0
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Scores."""
+    from sluicegate.evaluate import evaluate as score
+    from sluicegate.evaluate import summary
+
+    metrics = [name for name in arguments.metrics.split(",") if name]
+    scores = score(
+        arguments.data,
+        arguments.predictions,
+        arguments.out,
+        metrics,
+        limit=arguments.limit,
+        workers=arguments.workers,
+    )
+    print(summary(scores))
+    return 0
+
+
+def compare(arguments: Namespace) -> int:
+    """Comparisons."""
+    from sluicegate import compare as comparing
+
+    control = [row for path in arguments.control_results for row in comparing.load_scores(path)]
+    experiment = [row for path in arguments.experiment_results for row in comparing.load_scores(path)]
+    metrics = arguments.metrics.split(",") if arguments.metrics else None
+    rows = comparing.compare(
+        control,
+        experiment,
+        primary=arguments.primary,
+        metrics=metrics,
+        seed=arguments.seed,
+        level=arguments.level,
+    )
+    if arguments.out:
+        comparing.write(
+            arguments.out,
+            rows,
+            control="control",
+            experiment="experiment",
+            primary=arguments.primary,
+            seed=arguments.seed,
+            level=arguments.level,
+        )
+    print(comparing.table(rows))
+    return 0
+
+
+def report(arguments: Namespace) -> int:
+    """The report of a run folder."""
+    from sluicegate import report as reporting
+
+    if not arguments.folder.is_dir():
+        raise UserError(
+            f"{arguments.folder}: no run folder", wanted="runs/<study>/stage<N>-<time>", seen="no such folder"
+        )
+    for path in reporting.write(arguments.folder).values():
+        print(path)
+    return 0
+
+
+def sync(arguments: Namespace) -> int:
+    """What the tracking server does not have yet."""
+    from sluicegate.tracking import default_uri, sender
+
+    uri = arguments.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))
+    sender.check(uri)
+    folders = sorted(path.parent for path in arguments.folder.rglob("events.jsonl"))
+    if not folders:
+        raise UserError(
+            f"{arguments.folder}: nothing to send", wanted="a folder with events.jsonl", seen="none below it"
+        )
+    sender.drain(folders, uri)
+    left = sum(sender.unsent(folder) for folder in folders)
+    print(f"{len(folders)} runs, {left} lines left unsent", file=sys.stderr)
+    return RETRY if left else 0

@@ -1,0 +1,95 @@
+"""Runs a job as a child process of this one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from sluicegate.errors import Interrupted
+from sluicegate.runners import Job, Result
+
+GRACE_S = 60.0
+"""A child that was asked to stop may take this long to save a checkpoint."""
+TAIL_LINES = 30
+
+
+def run(job: Job, show: Callable[[str], None]) -> Result:
+    """See `Runner.run`. The child has its own session, so that a Ctrl-C reaches it once, through us."""
+    started = time.monotonic()
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("a", encoding="utf-8") as log, _listening() as stop:
+        child = subprocess.Popen(
+            job.argv,
+            env={**os.environ, **job.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        stop.pass_to(child)
+        assert child.stdout is not None  # noqa: S101 - PIPE was asked for
+        try:
+            for line in child.stdout:
+                log.write(line)
+                log.flush()
+                tail.append(line.rstrip("\n"))
+                show(tail[-1])
+            code = child.wait()
+        except BaseException:
+            _end(child)
+            raise
+    if stop.asked:
+        raise Interrupted(job.name)
+    return Result(code, time.monotonic() - started, "\n".join(tail))
+
+
+def _signal(child: subprocess.Popen[str], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    _signal(child, signal.SIGTERM)
+    try:
+        child.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        _signal(child, signal.SIGKILL)
+        child.wait()
+
+
+class _Stop:
+    """Remembers that a signal came and passes it on to the child as SIGTERM, also when it came before the child did."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._child: subprocess.Popen[str] | None = None
+
+    def __call__(self, *_: object) -> None:
+        self.asked = True
+        if self._child is not None:
+            _signal(self._child, signal.SIGTERM)
+
+    def pass_to(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+        if self.asked:
+            _signal(child, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[_Stop]:
+    stop = _Stop()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

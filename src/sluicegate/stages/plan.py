@@ -1,0 +1,125 @@
+"""The five stages as data, and what a study makes of one.
+
+A stage validates one thing at the least cost. Everything that differs between stages stands in `STAGES`; a study file
+may change sizes, draws, seeds, budgets and training settings, never the criteria.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sluicegate.study import Scalar, Study
+
+SHARED = ("steps_ended", "arms_trained", "tracking_complete")
+DECIDING = ("prompt_parity", "no_leak", "coverage", "gain_large_enough", "gain_is_real")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the plan.
+
+    Args:
+        size: of its data: `micro`, `small`, `scenario`, `all`, or empty where there is none.
+        hours, dollars: the budget.
+        criteria: names in `criteria.CRITERIA`, in the order they are shown.
+        compares: whether the arms are compared; a stage that validates on training rows never compares.
+    """
+
+    number: int
+    name: str
+    goal: str
+    passes_when: str
+    size: str
+    hours: float
+    dollars: float
+    criteria: tuple[str, ...]
+    train_samples: int | None = None
+    test_samples: int | None = None
+    draws: int | None = None
+    seeds: int = 1
+    compares: bool = True
+    train: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
+
+
+STAGES = (
+    Stage(
+        0, "environment", "hardware and environment of this machine", "every required check passes",
+        "", 5 / 60, 0.0, ("environment",), compares=False,
+    ),
+    Stage(
+        1, "micro", "the training code works", "10 steps done, loss falls, model saved, reloaded and asked",
+        "micro", 0.5, 0.0, (*SHARED, "four_bit", "memory_forecast", "steps_done", "loss_falls", "answers"),
+        train_samples=5, draws=1, compares=False,
+        train=MappingProxyType({"max_steps": 10, "epochs": 1000.0, "warmup_steps": 0, "save_every": 10}),
+    ),
+    Stage(
+        2, "small", "nothing breaks, and no sign of harm", "no crash, evaluation complete, gain not surely below 0",
+        "small", 2.0, 3.0, (*SHARED, "prompt_parity", "no_leak", "coverage", "not_futile", "signal"),
+        train_samples=20, test_samples=20, train=MappingProxyType({"epochs": 3.0}),
+    ),
+    Stage(
+        3, "scenario", "one scenario, the whole pipeline", "the primary test holds at its alpha, gain large enough",
+        "scenario", 5.0, 12.0, (*SHARED, *DECIDING),
+    ),
+    Stage(
+        4, "production", "all scenarios", "as stage 3, over all scenarios",
+        "all", 42.0, 242.0, (*SHARED, *DECIDING),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model to train: an arm with one seed; `name` is its folder."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """`<arm>-s<seed>`."""
+        return f"{self.arm}-s{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A stage as one study runs it: every number settled."""
+
+    stage: Stage
+    train_samples: int | None
+    val_samples: int | None
+    test_samples: int | None
+    draws: int
+    hours: float
+    dollars: float
+    models: tuple[Model, ...]
+    train: Mapping[str, Mapping[str, Scalar]]
+    """Arm → training settings, lower-case names."""
+
+
+def resolve(study: Study, number: int) -> Plan:
+    """What the study makes of a stage: the plan's values, then the study's, then its changes for this stage, then the arm's.
+
+    >>> from sluicegate import study
+    >>> [model.name for model in resolve(study.load("demo"), 1).models]
+    ['control-s0', 'experiment-s0']
+    """
+    stage = STAGES[number]
+    change = study.stages.get(number)
+    seeds = change.seeds if change and change.seeds else stage.seeds
+    arms = (study.control, study.experiment)
+    changed = change.train if change else {}
+    draws = (change.draws if change else None) or stage.draws or study.generate.draws
+    return Plan(
+        stage=stage,
+        train_samples=(change.train_samples if change else None) or stage.train_samples,
+        val_samples=change.val_samples if change else None,
+        test_samples=(change.test_samples if change else None) or stage.test_samples,
+        draws=draws,
+        hours=change.hours if change and change.hours is not None else stage.hours,
+        dollars=change.dollars if change and change.dollars is not None else stage.dollars,
+        models=tuple(Model(arm, seed) for seed in range(seeds) for arm in arms),
+        train={arm: {**study.train, **stage.train, **changed, **study.arms[arm].train} for arm in arms},
+    )

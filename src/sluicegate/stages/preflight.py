@@ -1,0 +1,118 @@
+"""Stage 0: is this machine fit for the study? Looks, and changes nothing but a probe file in the runs folder.
+
+The POSIX `scripts/stage0_check.sh` asks the same of a machine that has no Python yet; this one knows the study.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from sluicegate.records import Check
+from sluicegate.study import Study
+
+DISK_GIB, MEMORY_GIB = 2.0, 2.0
+GPU_DISK_GIB = 40.0
+TRAINING = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors")
+JUDGING = ("mlflow", "jinja2", "matplotlib")
+
+
+def look(study: Study, runs: Path) -> tuple[Check, ...]:
+    """Every check of this machine, in the order they are shown."""
+    disk = GPU_DISK_GIB if study.needs_gpu else DISK_GIB
+    return (python(), packages("training", TRAINING), packages("judging", JUDGING), writable(runs),
+            space(runs, disk), memory(), cores(), gpu(required=study.needs_gpu))  # fmt: skip
+
+
+def _check(name: str, passed: bool | None, wanted: str, seen: str, remedy: str) -> Check:
+    return Check(name, passed, wanted, seen, remedy if passed is False else "")
+
+
+def python() -> Check:
+    """Python is new enough."""
+    seen = ".".join(str(part) for part in sys.version_info[:3])
+    return _check(
+        "python", sys.version_info >= (3, 11), "Python 3.11 or newer", seen, "install a newer Python"
+    )
+
+
+def packages(use: str, names: tuple[str, ...]) -> Check:
+    """The packages that a use needs can be found; they are not imported."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    seen = f"missing {', '.join(missing)}" if missing else ", ".join(names)
+    return _check(
+        f"packages for {use}", not missing, ", ".join(names), seen, "pip install 'sluicegate[train,eval]'"
+    )
+
+
+def writable(runs: Path) -> Check:
+    """The runs folder takes a file."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs) as probe:
+            probe.write(b"x")
+    except OSError as fault:
+        return _check(
+            "runs folder",
+            False,
+            f"{runs} is writable",
+            str(fault.strerror),
+            f"ls -ld {runs}; choose another --runs",
+        )
+    return _check("runs folder", True, f"{runs} is writable", "written and removed a file", "")
+
+
+def space(runs: Path, wanted: float) -> Check:
+    """Free disk where the runs lie."""
+    here = next(path for path in (runs, *runs.resolve().parents) if path.exists())
+    free = shutil.disk_usage(here).free / 2**30
+    return _check(
+        "disk", free >= wanted, f"{wanted:g} GiB free", f"{free:.1f} GiB", f"free some space under {here}"
+    )
+
+
+def memory() -> Check:
+    """Main memory that a process may take now."""
+    free = psutil.virtual_memory().available / 2**30
+    return _check(
+        "memory",
+        free >= MEMORY_GIB,
+        f"{MEMORY_GIB:g} GiB available",
+        f"{free:.1f} GiB",
+        "close other programs",
+    )
+
+
+def cores() -> Check:
+    """Cores that this process may use; one is enough, two are comfortable."""
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return _check("cores", True, "at least 1", str(count), "")
+
+
+def gpu(*, required: bool) -> Check:
+    """An NVIDIA GPU answers, where the study needs one."""
+    wanted = "an NVIDIA GPU" if required else "an NVIDIA GPU, or none: this study also runs on the CPU"
+    seen = _nvidia_smi()
+    passed = bool(seen) if required else None if not seen else True
+    return _check("gpu", passed, wanted, seen or "none", "install the driver; in a container: --gpus all")
+
+
+def _nvidia_smi() -> str:
+    query = (
+        "nvidia-smi",
+        "--query-gpu=name,memory.total,memory.free,driver_version",
+        "--format=csv,noheader",
+    )
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return "; ".join(done.stdout.strip().splitlines())

@@ -1,0 +1,213 @@
+"""Runs one stage: its steps in order, the evidence, the verdict, the report, the ledger.
+
+Whatever stops it (a kill, a cut, a fault that the user mends), the same command goes on where it was: a step that ended
+well is not done again. A stage that decided is over; running it again is a new attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluicegate import errors, folder, jsonl, report, runners
+from sluicegate.errors import INTERRUPTED, Interrupted, UserError
+from sluicegate.records import Outcome, Verdict, from_json, to_json
+from sluicegate.runners import Job, Result
+from sluicegate.stages import evidence, gate, ledger, preflight
+from sluicegate.stages.plan import Plan, resolve
+from sluicegate.stages.steps import Step, steps
+from sluicegate.study import Study, dump, load
+from sluicegate.tracking import Tracker, default_uri, sender
+from sluicegate.tracking.spool import Spool
+
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run and where.
+
+    Args:
+        runs: the folder of all run folders.
+        uri: of the MLflow server; empty for a SQLite store under `runs`.
+        override: the reason for starting without the former stage's GO; recorded.
+    """
+
+    study: Study
+    runs: Path
+    uri: str = ""
+    runner: str = "local"
+    override: str = ""
+
+    @property
+    def ledger(self) -> Path:
+        """The study's ledger."""
+        return self.runs / self.study.name / "ledger.jsonl"
+
+
+def run_through(order: Order, last: int, show: Show) -> list[Verdict]:
+    """Stages 0 to `last`, stopping at the first that is not GO; a stage that has its GO is not run again."""
+    verdicts = []
+    for number in range(last + 1):
+        verdict = decided(order, number) or run_stage(order, number, show)
+        verdicts.append(verdict)
+        if verdict.outcome is not Outcome.GO:
+            break
+    return verdicts
+
+
+def decided(order: Order, number: int) -> Verdict | None:
+    """The GO that a stage already has for this study file, if its run folder is still there."""
+    entry = ledger.latest(ledger.read_entries(order.ledger), number, order.study.sha256)
+    if entry is None or entry.outcome is not Outcome.GO:
+        return None
+    path = order.runs / order.study.name / entry.attempt / folder.VERDICT
+    return from_json(Verdict, jsonl.read_text(path)) if path.exists() else None
+
+
+def run_stage(order: Order, number: int, show: Show) -> Verdict:
+    """One stage to its verdict.
+
+    Raises:
+        UserError: it may not start, another process runs it, the tracking server cannot be reached, or a step ended
+            with a fault that the user can mend; the run folder keeps what is done.
+        Interrupted: a signal asked it to stop.
+    """
+    if not order.override:
+        ledger.require_go(ledger.read_entries(order.ledger), number, order.study.sha256, order.study.name)
+    uri = order.uri or default_uri(order.runs)
+    sender.check(uri)
+    attempt = _attempt(order, number)
+    plan = resolve(order.study, number)
+    with folder.holding(attempt):
+        jsonl.write_text(attempt / folder.STUDY, dump(order.study))
+        show(f"stage {number} {plan.stage.name}: {plan.stage.goal} ({attempt})")
+        with _sending(attempt, uri):
+            _open_spool(order, plan, attempt)
+            _do(order, plan, attempt, show)
+        _note_unsent(attempt)
+        verdict = _decide(order, number, attempt)
+        _publish(_open_spool(order, plan, attempt, outcome=verdict.outcome.value), attempt, verdict, uri)
+    return verdict
+
+
+def _attempt(order: Order, number: int) -> Path:
+    """The newest attempt when it is of this study and not decided (RETRY leaves it open), else a new one."""
+    for path in reversed(folder.attempts(order.runs, order.study.name, number)[-1:]):
+        if not (path / folder.STUDY).exists() or load(path / folder.STUDY).sha256 != order.study.sha256:
+            break
+        verdict = path / folder.VERDICT
+        if not verdict.exists() or from_json(Verdict, jsonl.read_text(verdict)).outcome is Outcome.RETRY:
+            return path
+    return folder.new_attempt(order.runs, order.study.name, number)
+
+
+@contextlib.contextmanager
+def _sending(attempt: Path, uri: str) -> Iterator[None]:
+    """While inside, what the steps write to their spools goes to the tracking server."""
+    stop = threading.Event()
+    thread = threading.Thread(target=sender.follow, args=(attempt, uri, stop), name="tracking", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Tracker:
+    """The parent run of the stage, begun or gone on with."""
+    spool = Spool(attempt)
+    told = {
+        "stage": str(plan.stage.number),
+        "git_commit": folder.git_commit(),
+        "study_sha256": order.study.sha256,
+        **tags,
+    }
+    spool.run(attempt.name, order.study.name, tags=told)
+    return spool
+
+
+def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
+    """Every step that is not done yet; a failed step is written down and ends the stage."""
+    (attempt / evidence.FAILURE).unlink(missing_ok=True)
+    if plan.stage.number == 0:
+        jsonl.write(attempt / evidence.PREFLIGHT, preflight.look(order.study, order.runs))
+    stamps = folder.Steps(attempt / "steps.json")
+    runner = runners.load(order.runner)
+    for step in steps(order.study, plan, attempt):
+        inputs = step.inputs_sha256(attempt)
+        if stamps.done(step.name, inputs):
+            show(f"{step.name}: done before")
+            continue
+        log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
+        started = time.monotonic()
+        result = runner.run(
+            Job(step.name, step.command(), log, step.env),
+            lambda line, name=step.name: show(f"{name}: {line}"),
+        )
+        if result.code != 0:
+            _failed(attempt, step, result, log)
+            return
+        stamps.stamp(step.name, inputs, seconds=time.monotonic() - started, outputs=step.outputs)
+
+
+def _failed(attempt: Path, step: Step, result: Result, log: Path) -> None:
+    """A step that did not end well: interrupted goes up, anything else becomes evidence."""
+    if result.code == INTERRUPTED:
+        raise Interrupted(step.name)
+    row = {"step": step.name, "code": result.code, "tail": result.tail, "log": str(log)}
+    jsonl.write_text(attempt / evidence.FAILURE, json.dumps(row, indent=1) + "\n")
+
+
+def _note_unsent(attempt: Path) -> None:
+    unsent = {
+        path.name: sender.unsent(path) for path in sorted((attempt / folder.ARMS).glob("*")) if path.is_dir()
+    }
+    jsonl.write_text(attempt / evidence.TRACKING, json.dumps({"unsent": unsent}) + "\n")
+
+
+def _decide(order: Order, number: int, attempt: Path) -> Verdict:
+    """Verdict, ledger, report: written in this order, so that a kill in between only repeats the later ones."""
+    verdict = gate.decide(evidence.read(attempt, number))
+    path = attempt / folder.VERDICT
+    jsonl.write_text(path, to_json(verdict, indent=1) + "\n")
+    ledger.append(
+        order.ledger,
+        verdict,
+        path,
+        study_sha256=order.study.sha256,
+        commit=folder.git_commit(),
+        override=order.override,
+    )
+    report.write(attempt)
+    return verdict
+
+
+def _publish(spool: Tracker, attempt: Path, verdict: Verdict, uri: str) -> None:
+    """The verdict's figures and the run folder's papers to the tracking server; what fails to go stays in the spool."""
+    found = evidence.read(attempt, verdict.stage)
+    for row in found.comparisons:
+        told = {"control": row.control, "experiment": row.experiment, "gain": row.gain, "p": row.p}
+        spool.metrics({f"{row.metric}/{key}": value for key, value in told.items() if value is not None}, 0)
+    for name in (folder.STUDY, folder.VERDICT, folder.COMPARISONS, "report.html", "report.json"):
+        if (attempt / name).exists():
+            spool.artifact(attempt / name)
+    spool.end("FINISHED" if verdict.outcome is not Outcome.RETRY else "FAILED")
+    with contextlib.suppress(UserError):
+        sender.drain([attempt], uri)
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """The process's exit code for the last verdict."""
+    return {
+        Outcome.GO: errors.GO,
+        Outcome.STOP: errors.STOP,
+        Outcome.INCONCLUSIVE: errors.INCONCLUSIVE,
+        Outcome.RETRY: errors.RETRY,
+    }[verdicts[-1].outcome]

@@ -1,0 +1,188 @@
+"""The steps of a stage: which command reads which files and writes which, as data.
+
+Every step is a sub-command of this program with arguments and environment variables, because machines can share
+commands, variables and files but no objects. Nothing here runs one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sluicegate import folder
+from sluicegate.jsonl import sha256
+from sluicegate.records import digest
+from sluicegate.settings import TrainSettings
+from sluicegate.stages.plan import Model, Plan
+from sluicegate.study import Scalar, Study
+
+TINY = "tiny"
+"""The base model that is made on the spot, once for all arms of a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of a stage.
+
+    Args:
+        argv: after `python -m`.
+        inputs: files it reads; a change of one of them means doing it again.
+        outputs: what it leaves behind; it is done when they are there and the inputs are unchanged.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self) -> tuple[str, ...]:
+        """The argv to run, with this process's interpreter."""
+        return (sys.executable, "-m", *self.argv)
+
+    def inputs_sha256(self, attempt: Path) -> str:
+        """Digest of the command and of the bytes it reads; where the run folder lies does not count."""
+        here = str(attempt)
+        files = {
+            str(path).replace(here, "."): sha256(path) if path.is_file() else None for path in self.inputs
+        }
+        said = [word.replace(here, ".") for word in self.argv]
+        env = {key: value.replace(here, ".") for key, value in self.env.items()}
+        return digest({"argv": said, "env": env, "files": files})
+
+
+def steps(study: Study, plan: Plan, attempt: Path) -> Iterator[Step]:
+    """All steps of a stage, in order: data, (base), train, generate, evaluate, compare."""
+    if not plan.stage.size:
+        return
+    yield _data(study, plan, attempt)
+    if any(settings.get("base_model") == TINY for settings in plan.train.values()):
+        yield _base(study, attempt)
+    for model in plan.models:
+        yield _train(study, plan, model, attempt)
+    for model in plan.models:
+        yield _generate(study, plan, model, attempt)
+    for model in plan.models:
+        yield _evaluate(study, plan, model, attempt)
+    if plan.stage.compares:
+        yield _compare(study, plan, attempt)
+
+
+def _data(study: Study, plan: Plan, attempt: Path) -> Step:
+    out = attempt / folder.DATA
+    counts = {"train": plan.train_samples, "val": plan.val_samples, "test": plan.test_samples}
+    asked = [word for part, count in counts.items() if count for word in (f"--{part}-samples", str(count))]
+    argv = (
+        "sluicegate",
+        "data",
+        plan.stage.size,
+        "--study",
+        str(attempt / folder.STUDY),
+        "--out",
+        str(out),
+        *asked,
+    )
+    return Step("data", argv, (attempt / folder.STUDY,), (out / "manifest.json",))
+
+
+def _base(study: Study, attempt: Path) -> Step:
+    base, data = attempt / "base", attempt / folder.DATA
+    files = tuple(data / f"{arm}-train.jsonl" for arm in sorted({study.control, study.experiment}))
+    argv = ("sluicegate.models.tiny", str(base), *(str(path) for path in files))
+    return Step("base", argv, files, (base / "config.json",))
+
+
+def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
+    data = attempt / folder.DATA
+    settings = dict(plan.train[model.arm])
+    if settings.get("base_model") == TINY:
+        settings["base_model"] = str(attempt / "base")
+    managed = {
+        "DATASET_PATH": str(data / f"{model.arm}-train.jsonl"),
+        "VAL_DATASET_PATH": str(data / f"{model.arm}-val.jsonl"),
+        "OUTPUT_DIR": str(attempt / folder.ARMS),
+        "MODEL_NAME": model.name,
+        "SEED": str(model.seed),
+    }
+    argv = ("sluicegate", "train", "--no-send", "--arm", model.arm, "--stage", str(plan.stage.number),
+            "--experiment", study.name, "--parent", str(attempt))  # fmt: skip
+    inputs = (
+        data / f"{model.arm}-train.jsonl",
+        data / f"{model.arm}-val.jsonl",
+        attempt / "base" / "model.safetensors",
+    )
+    return Step(
+        f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed
+    )
+
+
+def environment(settings: Mapping[str, Scalar]) -> dict[str, str]:
+    """Training settings as variables; those that the study leaves alone are emptied, so that none leaks in from outside.
+
+    >>> environment({"load_in_4bit": True, "epochs": 3})["LOAD_IN_4BIT"]
+    'true'
+    """
+    told = {
+        key.upper(): str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+        for key, value in settings.items()
+    }
+    kept = {"HF_TOKEN", "MLFLOW_TRACKING_URI"}
+    return {name.upper(): "" for name in TrainSettings.model_fields if name.upper() not in kept} | told
+
+
+def _questions(study: Study, plan: Plan, arm: str, attempt: Path) -> Path:
+    """What an arm is asked: in stage 1 its own validation file, later the held-out items."""
+    data = attempt / folder.DATA
+    if plan.stage.size == "micro":
+        return data / f"{arm}-val.jsonl"
+    return data / (f"{arm}-test.jsonl" if study.test_prompts == "as_trained" else "test.jsonl")
+
+
+def _generate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
+    asked, out = _questions(study, plan, model.arm, attempt), _predictions(attempt, model)
+    drawn = study.generate
+    argv = (
+        "sluicegate", "generate", "--model", str(attempt / folder.ARMS / model.name), "--name", model.name,
+        "--data", str(asked), "--out", str(out), "--draws", str(plan.draws),
+        "--temperature", str(0.0 if plan.draws == 1 else drawn.temperature), "--seed", str(model.seed),
+        "--max-new-tokens", str(drawn.max_new_tokens), "--batch-size", str(drawn.batch_size),
+    )  # fmt: skip
+    return Step(f"generate {model.name}", argv, (asked, _result(attempt, model)), (out,))
+
+
+def _evaluate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
+    data = _questions(study, plan, model.arm, attempt)
+    predictions, out = _predictions(attempt, model), _scores(attempt, model)
+    argv = ("sluicegate", "evaluate", "--data", str(data), "--predictions", str(predictions), "--out", str(out),
+            "--metrics", ",".join(study.metrics))  # fmt: skip
+    return Step(f"evaluate {model.name}", argv, (data, predictions), (out,))
+
+
+def _compare(study: Study, plan: Plan, attempt: Path) -> Step:
+    """The interval is two-sided at 1 - 2·alpha, so that each bound errs with probability alpha."""
+    out = attempt / folder.COMPARISONS
+    arms = {
+        arm: [_scores(attempt, model) for model in plan.models if model.arm == arm]
+        for arm in (study.control, study.experiment)
+    }
+    argv = (
+        "sluicegate", "compare", "--control-results", *(str(path) for path in arms[study.control]),
+        "--experiment-results", *(str(path) for path in arms[study.experiment]),
+        "--primary", study.primary, "--metrics", ",".join(study.metrics), "--level", str(round(1 - 2 * study.alpha, 9)),
+        "--out", str(out),
+    )  # fmt: skip
+    return Step("compare", argv, tuple(path for paths in arms.values() for path in paths), (out,))
+
+
+def _result(attempt: Path, model: Model) -> Path:
+    return attempt / folder.ARMS / model.name / "result.json"
+
+
+def _predictions(attempt: Path, model: Model) -> Path:
+    return attempt / folder.PREDICTIONS / f"{model.name}.jsonl"
+
+
+def _scores(attempt: Path, model: Model) -> Path:
+    return attempt / folder.SCORES / f"{model.name}.jsonl"

@@ -1,0 +1,88 @@
+"""Study files: every fault at once, with its place; the digest is of the meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sluicegate import study
+from sluicegate.errors import UserError, UserErrors
+from sluicegate.settings import TrainSettings
+
+GOOD = """
+name: mine
+question: does it help?
+scenarios: [python]
+arms: {control: {}, experiment: {prompts: enriched, train: {epochs: 2}}}
+metrics: [exact_match, functional_correctness]
+primary: exact_match
+"""
+
+
+def test_every_shipped_study_is_read_and_written_back() -> None:
+    assert "demo" in study.shipped()
+    for name in study.shipped():
+        found = study.load(name)
+        assert found.name == name
+        assert study.parse(study.dump(found), "dumped") == found
+
+
+def test_spelling_and_comments_do_not_change_the_digest_but_meaning_does() -> None:
+    plain = study.parse(GOOD, "a")
+    spelt = study.parse(
+        "# a comment\nseed_irrelevant: 1\n".replace("seed_irrelevant: 1\n", "") + GOOD + "alpha: 0.05\n", "b"
+    )
+    other = study.parse(GOOD + "alpha: 0.01\n", "c")
+    assert plain.sha256 == spelt.sha256 != other.sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("primary: speed", "primary: 'speed' is not one of the metrics"),
+        ("control: nobody", "control: 'nobody' is not one of the arms"),
+        ("experiment: control", "the same arm"),
+        ("alpha: 0.7", "alpha"),
+        ("minimum_gain: .nan", "minimum_gain"),
+        ("train: {lerning_rate: 1}", "did you mean learning_rate"),
+        ("train: {seed: 1}", "the stage sets it itself"),
+        ("stages: {9: {}}", "stages.9"),
+        ("stages: {2: {train: {hf_token: x}}}", "the stage sets it itself"),
+        ("stages: {2: {hours: -1}}", "hours"),
+        ("colour: red", "colour"),
+        ("name: ../../etc", "name"),
+        ("arms: {}", "arms"),
+        ("metrics: []", "metrics"),
+    ],
+)
+def test_a_fault_is_named(change: str, told: str) -> None:
+    key = change.split(":", 1)[0]
+    lines = [line for line in GOOD.strip().splitlines() if not line.startswith(key + ":")]
+    with pytest.raises(UserErrors) as caught:
+        study.parse("\n".join([*lines, change]), "mine.yaml")
+    assert told in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+
+
+def test_several_faults_come_together() -> None:
+    with pytest.raises(UserErrors) as caught:
+        study.parse(GOOD + "colour: red\nalpha: 2\n", "mine.yaml")
+    assert {fault.what for fault in caught.value.faults} == {"colour", "alpha"}
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b", "just words", "a: [", "a: !!python/object:os.system x"])
+def test_what_is_no_study_is_refused(text: str) -> None:
+    with pytest.raises(UserError):
+        study.parse(text, "mine.yaml")
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="demo"):
+        study.load("dmeo")
+    with pytest.raises(UserError, match="not found"):
+        study.load(tmp_path / "none.yaml")
+
+
+def test_settings_that_a_stage_manages_are_settings() -> None:
+    assert set(TrainSettings.model_fields) >= study.MANAGED
