@@ -40,9 +40,7 @@ def test_a_held_folder_names_its_holder(tmp_path: Path) -> None:
 def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
     code = "import sys, time\nfrom pathlib import Path\nfrom sluicegate import folder\n" \
            "with folder.holding(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"  # fmt: skip
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as holder:
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=str(holder.pid)), folder.holding(tmp_path):
@@ -76,7 +74,7 @@ def test_stamps_move_with_the_run_folder(tmp_path: Path) -> None:
 
 
 def test_versions_and_commit_are_found_without_importing_torch() -> None:
-    code = "import sys\nfrom sluicegate import folder\nfolder.versions(); folder.git_commit()\nprint('torch' in sys.modules)"
+    code = "import sys\nfrom sluicegate.folder import *\nversions(); git_commit()\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert folder.versions()["numpy"]

@@ -29,9 +29,7 @@ def guard(run: Callable[[], int]) -> int:
         return 0
     except Exception:
         traceback.print_exc()
-        print(
-            "sluicegate: this is a bug of ours; the traceback above is what a report needs", file=sys.stderr
-        )
+        print("sluicegate: this is a bug of ours; the traceback above is what a report needs", file=sys.stderr)
         return BUG
     return code
 

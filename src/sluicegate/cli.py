@@ -10,19 +10,20 @@ import argparse
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 from sluicegate import __version__
 
 DEMO, RUNS = "demo", Path("runs")
-CODES = "exit codes: 0 GO or done, 10 RETRY, 15 INCONCLUSIVE, 20 STOP, 2 you must do something, 1 our bug, 130 interrupted"
+CODES = (
+    "exit codes: 0 GO or done, 10 RETRY, 15 INCONCLUSIVE, 20 STOP, 2 you must do something, 1 our bug, 130 interrupted"
+)
 
 
 def run(argv: Sequence[str]) -> int:
     """Parse the arguments and run the sub-command; its exit code."""
     arguments = parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = getattr(
-        import_module("sluicegate.commands"), arguments.command
-    )
+    command: Callable[[argparse.Namespace], int] = getattr(import_module("sluicegate.commands"), arguments.command)
     return command(arguments)
 
 
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-Parts = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Parts: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _part(parts: Parts, name: str, text: str) -> argparse.ArgumentParser:
@@ -65,23 +66,17 @@ def _study_options(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--study", default=DEMO, metavar="NAME|FILE", help="a shipped study or a study file (default: demo)"
     )
-    part.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where run folders lie (default: runs)"
-    )
+    part.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where run folders lie (default: runs)")
 
 
 def _stage_options(part: argparse.ArgumentParser) -> None:
     _study_options(part)
-    part.add_argument(
-        "--override", default="", metavar="REASON", help="start without the former stage's GO; recorded"
-    )
+    part.add_argument("--override", default="", metavar="REASON", help="start without the former stage's GO; recorded")
 
 
 def _add_run(parts: Parts) -> None:
     part = _part(parts, "run", "Run stages 0 to N, stopping at the first that is not GO.")
-    part.add_argument(
-        "--through", type=int, choices=range(5), required=True, metavar="N", help="the last stage, 0-4"
-    )
+    part.add_argument("--through", type=int, choices=range(5), required=True, metavar="N", help="the last stage, 0-4")
     _stage_options(part)
 
 
@@ -92,9 +87,7 @@ def _add_stage(parts: Parts) -> None:
 
 
 def _add_plan(parts: Parts) -> None:
-    part = _part(
-        parts, "plan", "Show what each stage of a study does, costs and can detect, before any of it runs."
-    )
+    part = _part(parts, "plan", "Show what each stage of a study does, costs and can detect, before any of it runs.")
     part.add_argument(
         "study",
         nargs="?",
@@ -109,17 +102,13 @@ def _add_check(parts: Parts) -> None:
 
 
 def _add_data(parts: Parts) -> None:
-    part = _part(
-        parts, "data", "Build the data of a stage: training, validation and test files for each arm."
-    )
+    part = _part(parts, "data", "Build the data of a stage: training, validation and test files for each arm.")
     part.add_argument(
         "size",
         choices=("micro", "small", "scenario", "all"),
         help="5 samples, 20 samples, one scenario, all scenarios",
     )
-    part.add_argument(
-        "--study", metavar="NAME|FILE", help="build for the arms of a study; without it: plain files"
-    )
+    part.add_argument("--study", metavar="NAME|FILE", help="build for the arms of a study; without it: plain files")
     part.add_argument(
         "--source", metavar="DIR|NAME", help="samples: demo, micro, or a folder with <scenario>/samples.jsonl"
     )
@@ -142,9 +131,7 @@ def _add_train(parts: Parts) -> None:
         "train",
         "Train one model from the environment (DATASET_PATH, EPOCHS, …); resumes what was begun.",
     )
-    part.add_argument(
-        "--no-send", action="store_true", help="write the tracking spool only; somebody else sends it"
-    )
+    part.add_argument("--no-send", action="store_true", help="write the tracking spool only; somebody else sends it")
     part.add_argument("--arm", default="", help="arm of the study, recorded")
     part.add_argument("--stage", type=int, choices=range(5), help="stage, recorded")
     part.add_argument("--experiment", default="train", help="MLflow experiment (default: train)")
@@ -161,9 +148,7 @@ def _add_generate(parts: Parts) -> None:
     )
     part.add_argument("--data", type=Path, required=True, metavar="FILE", help="samples (JSONL)")
     part.add_argument("--out", type=Path, required=True, metavar="FILE", help="predictions (JSONL)")
-    part.add_argument(
-        "--name", help="the model's name in the predictions (default: the last part of --model)"
-    )
+    part.add_argument("--name", help="the model's name in the predictions (default: the last part of --model)")
     part.add_argument("--draws", type=int, default=1, help="answers a prompt (default: 1)")
     part.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
     part.add_argument("--top-p", type=float, default=1.0, help="nucleus sampling (default: 1)")
@@ -178,9 +163,7 @@ def _add_generate(parts: Parts) -> None:
         default="auto",
         help="NF4 base weights (default: auto)",
     )
-    part.add_argument(
-        "--trust-remote-code", action="store_true", help="run code that a model folder brings along"
-    )
+    part.add_argument("--trust-remote-code", action="store_true", help="run code that a model folder brings along")
 
 
 def _add_evaluate(parts: Parts) -> None:
@@ -194,9 +177,7 @@ def _add_evaluate(parts: Parts) -> None:
 
 
 def _add_compare(parts: Parts) -> None:
-    part = _part(
-        parts, "compare", "Compare two arms, paired by sample: gains, intervals, tests, effect sizes."
-    )
+    part = _part(parts, "compare", "Compare two arms, paired by sample: gains, intervals, tests, effect sizes.")
     part.add_argument(
         "--control-results",
         type=Path,
@@ -228,6 +209,4 @@ def _add_report(parts: Parts) -> None:
 def _add_sync(parts: Parts) -> None:
     part = _part(parts, "sync", "Send what a run folder has not told the tracking server yet; never twice.")
     part.add_argument("folder", type=Path, help="a run folder or a model folder")
-    part.add_argument(
-        "--uri", help="tracking server (default: MLFLOW_TRACKING_URI, else the SQLite store under runs/)"
-    )
+    part.add_argument("--uri", help="tracking server (default: MLFLOW_TRACKING_URI, else the SQLite store under runs/)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,9 +50,7 @@ def _conclude(order: Order, verdicts: Sequence[Verdict]) -> int:
     print(verdict_table(verdicts))
     for step in verdicts[-1].next_steps:
         print(f"next:   {step}")
-    newest = max(
-        (order.runs / order.study.name).glob(f"stage{verdicts[-1].stage}-*/report.html"), default=None
-    )
+    newest = max((order.runs / order.study.name).glob(f"stage{verdicts[-1].stage}-*/report.html"), default=None)
     print(f"report: {newest}")
     print(f"MLflow: mlflow ui --host 127.0.0.1 --backend-store-uri {order.uri or default_uri(order.runs)}")
     return exit_code(verdicts)
@@ -85,8 +82,8 @@ def data(arguments: Namespace) -> int:
 
     print(
         command(
-            arguments.size, study=arguments.study, source=arguments.source, out=arguments.out, scenario=arguments.scenario,
-            seed=arguments.seed, force=arguments.force, train_samples=arguments.train_samples,
+            arguments.size, study=arguments.study, source=arguments.source, out=arguments.out,
+            scenario=arguments.scenario, seed=arguments.seed, force=arguments.force, train_samples=arguments.train_samples,
             val_samples=arguments.val_samples, test_samples=arguments.test_samples,
         )
     )  # fmt: skip
@@ -188,16 +185,14 @@ def report(arguments: Namespace) -> int:
 
 def sync(arguments: Namespace) -> int:
     """What the tracking server does not have yet."""
-    from sluicegate.tracking import default_uri, sender
+    from sluicegate.tracking import default_uri, probe, sender, state
 
     uri = arguments.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))
-    sender.check(uri)
-    folders = sorted(path.parent for path in arguments.folder.rglob("events.jsonl"))
-    if not folders:
-        raise UserError(
-            f"{arguments.folder}: nothing to send", wanted="a folder with events.jsonl", seen="none below it"
-        )
-    sender.drain(folders, uri)
-    left = sum(sender.unsent(folder) for folder in folders)
-    print(f"{len(folders)} runs, {left} lines left unsent", file=sys.stderr)
+    spools = list(state.spools(arguments.folder))
+    if not spools:
+        raise UserError(f"{arguments.folder}: nothing to send", wanted="a folder with events.jsonl", seen="none in it")
+    probe.check(uri)
+    sender.drain(spools, uri)
+    left = sum(state.unsent(arguments.folder).values())
+    print(f"{len(spools)} runs, {left} lines left unsent")
     return RETRY if left else 0

@@ -31,9 +31,7 @@ class Progress:
         every: seconds between two plain lines.
     """
 
-    def __init__(
-        self, label: str, total: int, *, every: float = PLAIN_EVERY_S, stream: IO[str] | None = None
-    ) -> None:
+    def __init__(self, label: str, total: int, *, every: float = PLAIN_EVERY_S, stream: IO[str] | None = None) -> None:
         self.label, self.total, self.every = label, total, every
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
@@ -44,8 +42,7 @@ class Progress:
         """Show that `done` units are finished, with figures such as `loss=1.23`."""
         now = time.monotonic()
         told = " ".join(
-            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-            for key, value in figures.items()
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in figures.items()
         )
         share = f"{done}/{self.total}" if self.total else str(done)
         self._last = f"{self.label} {share} {told}".rstrip()

@@ -38,6 +38,10 @@ class UserError(Exception):
         return "\n".join([self.what, *(f"  {name + ':':<7} {text}" for name, text in rows if text)])
 
 
+class Interrupted(Exception):
+    """A signal asked to stop; what was done so far is saved. The process ends with exit code 130."""
+
+
 class UserErrors(UserError):
     """Several faults found in one go, printed together so that they are mended together."""
 
@@ -49,7 +53,3 @@ class UserErrors(UserError):
         """The heading, then each fault, indented."""
         shown = "\n".join(str(fault) for fault in self.faults)
         return f"{self.what}\n" + "\n".join(f"  {line}" for line in shown.splitlines())
-
-
-class Interrupted(Exception):
-    """A signal asked the process to end; what was done is saved, and the process exits 130."""

@@ -37,9 +37,7 @@ def read_text(path: Path) -> str:
         seen = f"folder holds {', '.join(near)}" if near else "no such file"
         raise UserError(f"{path}: not found", wanted="an existing file", seen=seen) from None
     except OSError as fault:
-        raise UserError(
-            f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)
-        ) from None
+        raise UserError(f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)) from None
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as fault:
@@ -79,9 +77,7 @@ def read(kind: type[Record], path: Path) -> list[Record]:
             faults.append(UserError(f"{path}:{number}: {explain(fault)}", seen=seen or "an empty line"))
     if faults:
         more = f" (first {FAULTS_SHOWN} shown)" if len(faults) > FAULTS_SHOWN else ""
-        raise UserErrors(
-            f"{path}: {len(faults)} unreadable lines{more}; nothing was read", faults[:FAULTS_SHOWN]
-        )
+        raise UserErrors(f"{path}: {len(faults)} unreadable lines{more}; nothing was read", faults[:FAULTS_SHOWN])
     return records
 
 
@@ -99,9 +95,8 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise unwritable(path, fault) from None
     beside = Path(name)
     try:
-        with os.fdopen(
-            handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})
-        ) as stream:
+        binary = "b" in mode
+        with os.fdopen(handle, mode, encoding=None if binary else "utf-8", newline=None if binary else "\n") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -125,7 +120,7 @@ def unwritable(path: Path, fault: OSError) -> UserError:
         f"{path}: cannot be written",
         wanted="a writable folder with free space",
         seen=fault.strerror or str(fault),
-        mend=f"check `df -h {path.parent}` and `ls -ld {path.parent}`; in a container: --user $(id -u) or another mount",
+        mend=f"check `df -h {path.parent}` and `ls -ld {path.parent}`; in a container: --user $(id -u)",
     )
 
 
@@ -144,14 +139,15 @@ def write(path: Path, records: Iterable[Any]) -> None:
 class Journal:
     """An append-only file of records that survives a kill: what was appended before it is whole.
 
-    Opening it cuts off a torn last line. Each `append` is one `write` call, flushed; `sync` also reaches the disk.
+    Opening it cuts off a torn last line. Nothing is buffered, so a full disk is told of by `append` and by nothing
+    after it; `close` also reaches the disk.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("ab")
+            self._stream = path.open("ab", buffering=0)
             cut_torn_line(path)
         except OSError as fault:
             raise unwritable(path, fault) from None
@@ -163,15 +159,15 @@ class Journal:
             UserError: the disk is full or the file went read-only; what was there before stays.
         """
         try:
-            self._stream.write("".join(to_json(record) + "\n" for record in records).encode())
-            self._stream.flush()
+            rest = memoryview("".join(to_json(record) + "\n" for record in records).encode())
+            while rest:
+                rest = rest[self._stream.write(rest) :]
         except OSError as fault:
             raise unwritable(self.path, fault) from None
 
     def close(self) -> None:
         """Sync and close."""
         try:
-            self._stream.flush()
             os.fsync(self._stream.fileno())
         finally:
             self._stream.close()

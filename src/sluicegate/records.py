@@ -6,7 +6,6 @@ nothing else: no I/O, no arithmetic. Unknown fields, wrong types, NaN and infini
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -204,9 +203,13 @@ class Verdict:
     next_steps: tuple[str, ...] = ()
 
 
-@functools.cache
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:  # building one costs a thousand readings
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def from_json(kind: type[Record], text: str | bytes) -> Record:
@@ -241,9 +244,7 @@ def canonical(value: Any) -> bytes:
     >>> canonical({"b": 1, "a": "ä"})
     b'{"a":"\\xc3\\xa4","b":1}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def digest(value: Any) -> str:

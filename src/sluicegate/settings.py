@@ -54,9 +54,7 @@ def _field(default: Any, text: str, wanted: str, **bounds: Any) -> Any:
 class TrainSettings(BaseSettings):
     """What `sluicegate train`, and so the training image, reads from the environment."""
 
-    model_config = SettingsConfigDict(
-        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=False
-    )
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=False)
 
     dataset_path: ExistingFile = _field(
         ..., "Training data: JSONL with prompt and completion.", "an existing JSONL file"
@@ -73,44 +71,32 @@ class TrainSettings(BaseSettings):
     model_kind: Annotated[str, AfterValidator(_known_kind)] = _field(
         "causal", "Kind of model.", f"one of {', '.join(MODEL_KINDS)}"
     )
-    model_name: Name = _field(
-        "model", "The trained model lies in OUTPUT_DIR/MODEL_NAME.", "a plain folder name"
-    )
+    model_name: Name = _field("model", "The trained model lies in OUTPUT_DIR/MODEL_NAME.", "a plain folder name")
     output_dir: Path = _field(Path("models"), "Where trained models lie.", "a writable folder")
-    epochs: float = _field(
-        3.0, "Passes over the training data.", "a number > 0", gt=0, le=10_000, allow_inf_nan=False
-    )
+    epochs: float = _field(3.0, "Passes over the training data.", "a number > 0", gt=0, le=10_000, allow_inf_nan=False)
     max_steps: int | None = _field(None, "Stop after this many optimizer steps.", "a whole number ≥ 1", ge=1)
     batch_size: int = _field(4, "Samples a device takes at once.", "a whole number ≥ 1", ge=1, le=4096)
     gradient_accumulation_steps: int = _field(
         1, "Batches summed before an optimizer step.", "a whole number ≥ 1", ge=1, le=4096
     )
     learning_rate: float = _field(2e-4, "Peak learning rate of AdamW.", "a number in (0, 1]", gt=0, le=1)
-    warmup_steps: int = _field(
-        10, "Steps of linear warm-up; then linear decay to 0.", "a whole number ≥ 0", ge=0
-    )
+    warmup_steps: int = _field(10, "Steps of linear warm-up; then linear decay to 0.", "a whole number ≥ 0", ge=0)
     weight_decay: float = _field(0.0, "Decoupled weight decay.", "a number in [0, 1]", ge=0, le=1)
     max_grad_norm: float = _field(1.0, "Gradients are clipped to this norm.", "a number > 0", gt=0)
-    max_seq_length: int = _field(
-        2048, "Window in tokens, prompt and completion together.", "a whole number ≥ 8", ge=8
-    )
+    max_seq_length: int = _field(2048, "Window in tokens, prompt and completion together.", "a whole number ≥ 8", ge=8)
     over_long: OverLong = _field(
         "error",
         "What happens to a sample longer than the window.",
         "error, drop or truncate (cuts the prompt's start)",
     )
-    load_in_4bit: Quantise = _field(
-        "auto", "NF4 base weights; auto decides from free VRAM.", "auto, true or false"
-    )
+    load_in_4bit: Quantise = _field("auto", "NF4 base weights; auto decides from free VRAM.", "auto, true or false")
     lora_r: int = _field(
         16, "LoRA rank; 0 trains every weight (not in 4-bit).", "a whole number in 0…1024", ge=0, le=1024
     )
     lora_alpha: int = _field(32, "LoRA scale is LORA_ALPHA / LORA_R.", "a whole number ≥ 1", ge=1)
     lora_dropout: float = _field(0.05, "Dropout before the adapters.", "a number in [0, 1)", ge=0, lt=1)
     seed: int = _field(0, "Of initialisation, data order and dropout.", "a whole number ≥ 0", ge=0, lt=2**32)
-    save_every: int = _field(
-        100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1
-    )
+    save_every: int = _field(100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1)
     mlflow_tracking_uri: str | None = _field(
         None, "MLflow server; unset: a SQLite store under runs/.", "http(s)://host:port or sqlite:///file.db"
     )

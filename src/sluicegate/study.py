@@ -124,16 +124,17 @@ class Study(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         """Names that must exist elsewhere in the file."""
-        faults = []
-        for role in ("control", "experiment"):
-            if getattr(self, role) not in self.arms:
-                faults.append(f"{role}: {getattr(self, role)!r} is not one of the arms {sorted(self.arms)}")
+        faults = [
+            f"{role}: {arm!r} is not one of the arms {sorted(self.arms)}"
+            for role, arm in (("control", self.control), ("experiment", self.experiment))
+            if arm not in self.arms
+        ]
         if self.control == self.experiment:
             faults.append(f"control and experiment are the same arm {self.control!r}")
         if self.primary not in self.metrics:
             faults.append(f"primary: {self.primary!r} is not one of the metrics {list(self.metrics)}")
-        for part in (*self.arms.values(), *self.stages.values()):
-            _known_settings(part.train)
+        for train in [part.train for part in self.arms.values()] + [part.train for part in self.stages.values()]:
+            _known_settings(train)
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -198,9 +199,7 @@ def parse(text: str, where: str) -> Study:
     try:
         raw: Any = yaml.safe_load(text)
     except yaml.YAMLError as fault:
-        raise UserError(
-            f"{where}: not YAML", wanted="a study file", seen=" ".join(str(fault).split())
-        ) from None
+        raise UserError(f"{where}: not YAML", wanted="a study file", seen=" ".join(str(fault).split())) from None
     if not isinstance(raw, dict):
         raise UserError(
             f"{where}: not a study", wanted="a mapping with name, question, arms, …", seen=type(raw).__name__

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from sluicegate.runners import Job, Result
 GRACE_S = 60.0
 """A child that was asked to stop may take this long to save a checkpoint."""
 TAIL_LINES = 30
+WAKE_S = 0.2
 
 
 def run(job: Job, show: Callable[[str], None]) -> Result:
@@ -36,9 +39,8 @@ def run(job: Job, show: Callable[[str], None]) -> Result:
             start_new_session=True,
         )
         stop.pass_to(child)
-        assert child.stdout is not None  # noqa: S101 - PIPE was asked for
         try:
-            for line in child.stdout:
+            for line in _lines(child):
                 log.write(line)
                 log.flush()
                 tail.append(line.rstrip("\n"))
@@ -50,6 +52,30 @@ def run(job: Job, show: Callable[[str], None]) -> Result:
     if stop.asked:
         raise Interrupted(job.name)
     return Result(code, time.monotonic() - started, "\n".join(tail))
+
+
+def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+    """The child's output line by line.
+
+    A thread reads, so that this one wakes up often enough to run signal handlers: the kernel may hand a signal to any
+    thread, and a blocked read here would not notice.
+    """
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in child.stdout or ():
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, name=f"output of {child.pid}", daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=WAKE_S)
+        except queue.Empty:
+            continue
+        if line is None:
+            return
+        yield line
 
 
 def _signal(child: subprocess.Popen[str], number: signal.Signals) -> None:

@@ -60,9 +60,7 @@ def steps_ended(evidence: Evidence) -> Check:
     if failure is None:
         return Check("steps_ended", True, "every step ends with exit code 0", "all did")
     tail = str(failure["tail"]).strip().splitlines()[-6:]
-    seen = f"step {failure['step']} ended with {failure['code']}: " + " | ".join(
-        line.strip() for line in tail
-    )
+    seen = f"step {failure['step']} ended with {failure['code']}: " + " | ".join(line.strip() for line in tail)
     return Check(
         "steps_ended",
         False,
@@ -76,9 +74,7 @@ def arms_trained(evidence: Evidence) -> Check:
     """Every model of the stage was trained to its end."""
     names = [model.name for model in evidence.plan.models]
     missing = [name for name in names if name not in evidence.results]
-    seen = f"{len(names) - len(missing)} of {len(names)}" + (
-        f"; missing {', '.join(missing)}" if missing else ""
-    )
+    seen = f"{len(names) - len(missing)} of {len(names)}" + (f"; missing {', '.join(missing)}" if missing else "")
     return Check(
         "arms_trained",
         not missing,
@@ -142,9 +138,7 @@ def steps_done(evidence: Evidence) -> Check:
     """The optimizer steps that were asked for were done."""
     asked = int(str(next(iter(evidence.plan.train.values())).get("max_steps") or 1))
     rows = {name: (int(row["steps"]) >= asked, f"{row['steps']} steps") for name, row in _results(evidence)}
-    return _each(
-        "steps_done", f"{asked} optimizer steps", rows, "see the training log", len(evidence.plan.models)
-    )
+    return _each("steps_done", f"{asked} optimizer steps", rows, "see the training log", len(evidence.plan.models))
 
 
 def loss_falls(evidence: Evidence) -> Check:
@@ -209,9 +203,7 @@ def no_leak(evidence: Evidence) -> Check:
     """No test item stands in the training data."""
     leaks = evidence.manifest.get("leaks")
     passed = leaks == []
-    seen = (
-        "no manifest" if leaks is None else f"{len(leaks)} leaks" + (f", first: {leaks[0]}" if leaks else "")
-    )
+    seen = "no manifest" if leaks is None else f"{len(leaks)} leaks" + (f", first: {leaks[0]}" if leaks else "")
     return Check(
         "no_leak",
         passed,
@@ -227,9 +219,7 @@ def _primary(
     """A check on the primary comparison; without a gain and an interval the evidence is too thin to decide."""
     row = evidence.primary
     if row is None:
-        return Check(
-            name, False, wanted, "no comparison of the primary metric", "run the stage again: it resumes"
-        )
+        return Check(name, False, wanted, "no comparison of the primary metric", "run the stage again: it resumes")
     if row.gain is None or row.low is None or row.high is None:
         return Check(
             name,
@@ -243,7 +233,8 @@ def _primary(
 
 
 def _told(row: Comparison) -> str:
-    return f"{row.metric} gain {points(row.gain)} points, {row.level:.0%} interval {points(row.low)} to {points(row.high)}, n = {row.n}"
+    interval = f"{row.level:.0%} interval {points(row.low)} to {points(row.high)}"
+    return f"{row.metric} gain {points(row.gain)} points, {interval}, n = {row.n}"
 
 
 def coverage(evidence: Evidence) -> Check:

@@ -112,6 +112,4 @@ def _digest(attempt: Path, names: list[str]) -> str:
         *(f"{folder.ARMS}/{name}/result.json" for name in names),
         *(f"{part}/{name}.jsonl" for part in (folder.PREDICTIONS, folder.SCORES) for name in names),
     ]  # fmt: skip
-    return digest(
-        {name: jsonl.sha256(attempt / name) if (attempt / name).exists() else None for name in sorted(files)}
-    )
+    return digest({name: jsonl.sha256(attempt / name) if (attempt / name).exists() else None for name in sorted(files)})

@@ -17,10 +17,9 @@ def table(study: Study) -> str:
     """
     rows = [HEADER, *(_row(resolve(study, stage.number)) for stage in STAGES)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    facts = f"primary metric {study.primary}, alpha {study.alpha:g} one-sided, smallest useful gain {100 * study.minimum_gain:g} points"
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    minimum = f"smallest useful gain {100 * study.minimum_gain:g} points"
+    facts = f"primary metric {study.primary}, alpha {study.alpha:g} one-sided, {minimum}"
     return "\n".join([f"{study.name}: {study.question}", facts, "", *lines])
 
 

@@ -44,9 +44,7 @@ def _next_steps(evidence: Evidence, decided: Outcome, checks: Sequence[Check]) -
     number = evidence.plan.stage.number
     if decided is Outcome.GO:
         return (
-            (f"sluicegate stage {number + 1} --study {evidence.study.name}",)
-            if number < 4
-            else ("publish the result",)
+            (f"sluicegate stage {number + 1} --study {evidence.study.name}",) if number < 4 else ("publish the result",)
         )
     remedies = [
         f"{check.name}: {check.remedy}"

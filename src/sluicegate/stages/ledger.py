@@ -115,16 +115,10 @@ def require_go(entries: list[Entry], stage: int, study_sha256: str, study: str) 
     if former is not None and former.outcome is Outcome.GO:
         return
     others = [entry for entry in entries if entry.stage == stage - 1]
-    seen = (
-        former.outcome.value
-        if former
-        else "a GO of another version of the study file"
-        if others
-        else "not run yet"
-    )
+    seen = former.outcome.value if former else "a GO of another version of the study file" if others else "not run yet"
     raise UserError(
         f"stage {stage} of {study} may not start",
         wanted=f"a GO of stage {stage - 1} for this study file",
         seen=seen,
-        mend=f"sluicegate stage {stage - 1} --study {study}, or --override 'reason' (recorded and printed in every report)",
+        mend=f"sluicegate stage {stage - 1} --study {study}, or --override 'reason' (recorded)",
     )

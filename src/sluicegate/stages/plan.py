@@ -100,7 +100,7 @@ class Plan:
 
 
 def resolve(study: Study, number: int) -> Plan:
-    """What the study makes of a stage: the plan's values, then the study's, then its changes for this stage, then the arm's.
+    """What the study makes of a stage: the plan's values, the study's, its changes for this stage, the arm's.
 
     >>> from sluicegate import study
     >>> [model.name for model in resolve(study.load("demo"), 1).models]

@@ -38,18 +38,14 @@ def _check(name: str, passed: bool | None, wanted: str, seen: str, remedy: str) 
 def python() -> Check:
     """Python is new enough."""
     seen = ".".join(str(part) for part in sys.version_info[:3])
-    return _check(
-        "python", sys.version_info >= (3, 11), "Python 3.11 or newer", seen, "install a newer Python"
-    )
+    return _check("python", sys.version_info >= (3, 11), "Python 3.11 or newer", seen, "install a newer Python")
 
 
 def packages(use: str, names: tuple[str, ...]) -> Check:
     """The packages that a use needs can be found; they are not imported."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     seen = f"missing {', '.join(missing)}" if missing else ", ".join(names)
-    return _check(
-        f"packages for {use}", not missing, ", ".join(names), seen, "pip install 'sluicegate[train,eval]'"
-    )
+    return _check(f"packages for {use}", not missing, ", ".join(names), seen, "pip install 'sluicegate[train,eval]'")
 
 
 def writable(runs: Path) -> Check:
@@ -73,9 +69,7 @@ def space(runs: Path, wanted: float) -> Check:
     """Free disk where the runs lie."""
     here = next(path for path in (runs, *runs.resolve().parents) if path.exists())
     free = shutil.disk_usage(here).free / 2**30
-    return _check(
-        "disk", free >= wanted, f"{wanted:g} GiB free", f"{free:.1f} GiB", f"free some space under {here}"
-    )
+    return _check("disk", free >= wanted, f"{wanted:g} GiB free", f"{free:.1f} GiB", f"free some space under {here}")
 
 
 def memory() -> Check:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from sluicegate.stages import evidence, gate, ledger, preflight
 from sluicegate.stages.plan import Plan, resolve
 from sluicegate.stages.steps import Step, steps
 from sluicegate.study import Study, dump, load
-from sluicegate.tracking import Tracker, default_uri, sender
+from sluicegate.tracking import Tracker, default_uri, probe, sender, state
 from sluicegate.tracking.spool import Spool
 
 Show = Callable[[str], None]
@@ -81,46 +80,40 @@ def run_stage(order: Order, number: int, show: Show) -> Verdict:
     if not order.override:
         ledger.require_go(ledger.read_entries(order.ledger), number, order.study.sha256, order.study.name)
     uri = order.uri or default_uri(order.runs)
-    sender.check(uri)
+    probe.check(uri)
     attempt = _attempt(order, number)
     plan = resolve(order.study, number)
     with folder.holding(attempt):
         jsonl.write_text(attempt / folder.STUDY, dump(order.study))
         show(f"stage {number} {plan.stage.name}: {plan.stage.goal} ({attempt})")
-        with _sending(attempt, uri):
-            _open_spool(order, plan, attempt)
+        with sender.sending(attempt, uri):
+            _open_spool(order, plan, attempt).close()
             _do(order, plan, attempt, show)
         _note_unsent(attempt)
-        verdict = _decide(order, number, attempt)
-        _publish(_open_spool(order, plan, attempt, outcome=verdict.outcome.value), attempt, verdict, uri)
+        verdict = gate.decide(evidence.read(attempt, number))
+        jsonl.write_text(attempt / folder.VERDICT, to_json(verdict, indent=1) + "\n")
+        report.write(attempt)
+        with _open_spool(order, plan, attempt, outcome=verdict.outcome.value) as spool:
+            _publish(spool, attempt, verdict, uri)
+        _enter(order, attempt, verdict)
     return verdict
 
 
 def _attempt(order: Order, number: int) -> Path:
-    """The newest attempt when it is of this study and not decided (RETRY leaves it open), else a new one."""
-    for path in reversed(folder.attempts(order.runs, order.study.name, number)[-1:]):
-        if not (path / folder.STUDY).exists() or load(path / folder.STUDY).sha256 != order.study.sha256:
-            break
-        verdict = path / folder.VERDICT
-        if not verdict.exists() or from_json(Verdict, jsonl.read_text(verdict)).outcome is Outcome.RETRY:
+    """The newest attempt while it is of this study and open, else a new one.
+
+    The ledger closes an attempt, with any verdict but RETRY; that line is written last of all, so a stage that was
+    killed before it decides again from the same files.
+    """
+    closed = {row.attempt for row in ledger.read_entries(order.ledger) if row.outcome is not Outcome.RETRY}
+    for path in folder.attempts(order.runs, order.study.name, number)[-1:]:
+        known = path / folder.STUDY
+        if path.name not in closed and (not known.exists() or load(known).sha256 == order.study.sha256):
             return path
     return folder.new_attempt(order.runs, order.study.name, number)
 
 
-@contextlib.contextmanager
-def _sending(attempt: Path, uri: str) -> Iterator[None]:
-    """While inside, what the steps write to their spools goes to the tracking server."""
-    stop = threading.Event()
-    thread = threading.Thread(target=sender.follow, args=(attempt, uri, stop), name="tracking", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Tracker:
+def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Spool:
     """The parent run of the stage, begun or gone on with."""
     spool = Spool(attempt)
     told = {
@@ -147,14 +140,15 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
             continue
         log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
         started = time.monotonic()
-        result = runner.run(
-            Job(step.name, step.command(), log, step.env),
-            lambda line, name=step.name: show(f"{name}: {line}"),
-        )
+        result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show))
         if result.code != 0:
             _failed(attempt, step, result, log)
             return
         stamps.stamp(step.name, inputs, seconds=time.monotonic() - started, outputs=step.outputs)
+
+
+def _labelled(name: str, show: Show) -> Show:
+    return lambda line: show(f"{name}: {line}")
 
 
 def _failed(attempt: Path, step: Step, result: Result, log: Path) -> None:
@@ -166,27 +160,13 @@ def _failed(attempt: Path, step: Step, result: Result, log: Path) -> None:
 
 
 def _note_unsent(attempt: Path) -> None:
-    unsent = {
-        path.name: sender.unsent(path) for path in sorted((attempt / folder.ARMS).glob("*")) if path.is_dir()
-    }
+    unsent = {path.name: count for path, count in state.unsent(attempt / folder.ARMS).items()}
     jsonl.write_text(attempt / evidence.TRACKING, json.dumps({"unsent": unsent}) + "\n")
 
 
-def _decide(order: Order, number: int, attempt: Path) -> Verdict:
-    """Verdict, ledger, report: written in this order, so that a kill in between only repeats the later ones."""
-    verdict = gate.decide(evidence.read(attempt, number))
-    path = attempt / folder.VERDICT
-    jsonl.write_text(path, to_json(verdict, indent=1) + "\n")
-    ledger.append(
-        order.ledger,
-        verdict,
-        path,
-        study_sha256=order.study.sha256,
-        commit=folder.git_commit(),
-        override=order.override,
-    )
-    report.write(attempt)
-    return verdict
+def _enter(order: Order, attempt: Path, verdict: Verdict) -> None:
+    path, commit = attempt / folder.VERDICT, folder.git_commit()
+    ledger.append(order.ledger, verdict, path, study_sha256=order.study.sha256, commit=commit, override=order.override)
 
 
 def _publish(spool: Tracker, attempt: Path, verdict: Verdict, uri: str) -> None:

@@ -45,9 +45,7 @@ class Step:
     def inputs_sha256(self, attempt: Path) -> str:
         """Digest of the command and of the bytes it reads; where the run folder lies does not count."""
         here = str(attempt)
-        files = {
-            str(path).replace(here, "."): sha256(path) if path.is_file() else None for path in self.inputs
-        }
+        files = {str(path).replace(here, "."): sha256(path) if path.is_file() else None for path in self.inputs}
         said = [word.replace(here, ".") for word in self.argv]
         env = {key: value.replace(here, ".") for key, value in self.env.items()}
         return digest({"argv": said, "env": env, "files": files})
@@ -113,13 +111,11 @@ def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
         data / f"{model.arm}-val.jsonl",
         attempt / "base" / "model.safetensors",
     )
-    return Step(
-        f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed
-    )
+    return Step(f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed)
 
 
 def environment(settings: Mapping[str, Scalar]) -> dict[str, str]:
-    """Training settings as variables; those that the study leaves alone are emptied, so that none leaks in from outside.
+    """Training settings as variables; the others are emptied, so that none leaks in from outside.
 
     >>> environment({"load_in_4bit": True, "epochs": 3})["LOAD_IN_4BIT"]
     'true'

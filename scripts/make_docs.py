@@ -1,0 +1,100 @@
+"""Writes the generated pages of docs/ from the registries they describe; `--check` says whether they are true."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from sluicegate.evaluators import EVALUATORS
+from sluicegate.settings import TrainSettings
+from sluicegate.stages.criteria import CRITERIA
+from sluicegate.stages.plan import STAGES
+
+DOCS = Path(__file__).parent.parent / "docs"
+HEAD = "<!-- made by scripts/make_docs.py; `make docs` writes it again -->\n\n"
+
+
+def settings() -> str:
+    """Every environment variable of `sluicegate train`."""
+    lines = [
+        "# Settings",
+        "",
+        "What `sluicegate train`, and so the training image, reads from the environment.",
+        "",
+    ]
+    lines += ["| variable | default | wanted | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in TrainSettings.model_fields.items():
+        extra = field.json_schema_extra
+        wanted = extra["wanted"] if isinstance(extra, dict) else ""
+        default = "required" if field.is_required() else "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{name.upper()}` | {default} | {wanted} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def stages() -> str:
+    """The plan and the criteria."""
+    lines = [
+        "# Stages",
+        "",
+        "| stage | goal | passes when | hours | $ | criteria |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for stage in STAGES:
+        names = ", ".join(f"`{name}`" for name in stage.criteria)
+        cells = (
+            f"{stage.number} {stage.name}",
+            stage.goal,
+            stage.passes_when,
+            f"{stage.hours:.2g}",
+            f"{stage.dollars:g}",
+        )
+        lines.append(f"| {' | '.join(cells)} | {names} |")
+    lines += ["", "## Criteria", "", "| criterion | what it asks |", "| --- | --- |"]
+    lines += [f"| `{name}` | {_first_line(rule.__doc__)} |" for name, rule in CRITERIA.items()]
+    return "\n".join(lines) + "\n"
+
+
+def evaluators() -> str:
+    """The evaluators that there are."""
+    lines = [
+        "# Evaluators",
+        "",
+        "Every score is in [0, 1], higher is better; what cannot be judged has no value and a reason.",
+        "",
+    ]
+    lines += ["| metric | what it says |", "| --- | --- |"]
+    lines += [f"| `{name}` | {_first_line(import_module(path).__doc__)} |" for name, path in EVALUATORS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0]
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings,
+    "stages.md": stages,
+    "evaluators.md": evaluators,
+}
+
+
+def main() -> int:
+    """Write the pages, or with `--check` name those that are out of date."""
+    stale = [name for name, page in PAGES.items() if not _same(DOCS / name, HEAD + page())]
+    if "--check" in sys.argv[1:]:
+        print("\n".join(f"docs/{name} is out of date: make docs" for name in stale), end="")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(HEAD + PAGES[name](), encoding="utf-8")
+        print(f"wrote docs/{name}")
+    return 0
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

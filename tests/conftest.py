@@ -1,0 +1,27 @@
+"""What every test needs: no variable of ours from outside, no hub, one thread a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `golden_files`
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GIT_COMMIT"] = "0" * 40
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees a variable that the user's shell happens to export."""
+    from sluicegate.settings import TrainSettings
+
+    for name in TrainSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    yield
