@@ -190,6 +190,8 @@ class Verdict:
 
     Args:
         evidence_sha256: digest over the evidence files in the order of their names.
+        primary: the comparison that decided, where the stage compares.
+        next_steps: what to do now, specific to the failed checks.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -200,6 +202,7 @@ class Verdict:
     hours: float
     evidence_sha256: str
     study: str = ""
+    primary: Comparison | None = None
     next_steps: tuple[str, ...] = ()
 
 

@@ -36,6 +36,7 @@ def decide(evidence: Evidence) -> Verdict:
         hours=round(sum(evidence.seconds.values()) / 3600, 6),
         evidence_sha256=evidence.sha256,
         study=evidence.study.name,
+        primary=evidence.primary,
         next_steps=_next_steps(evidence, decided, checks),
     )
 

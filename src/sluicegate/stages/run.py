@@ -148,7 +148,7 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
 
 
 def _labelled(name: str, show: Show) -> Show:
-    return lambda line: show(f"{name}: {line}")
+    return lambda line: show(line if line.startswith(name) else f"{name}: {line}")
 
 
 def _failed(attempt: Path, step: Step, result: Result, log: Path) -> None:

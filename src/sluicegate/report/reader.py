@@ -1,0 +1,42 @@
+"""Reads files of one folder, each of which may be missing, and collects what was wrong with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from sluicegate.errors import UserError
+from sluicegate.report.clean import one_line
+
+Value = TypeVar("Value")
+FAULTS = (UserError, ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError)
+"""What a malformed file can raise on its way into a record."""
+
+
+class Reader:
+    """Reads files below `root`; `faults` has one line for each that could not be read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.faults: list[str] = []
+
+    def read(self, name: str, parse: Callable[[Path], Value], missing: Value) -> Value:
+        """A file by a function of its path; `missing` where it is not there or cannot be read."""
+        path = self.root / name
+        if not path.exists():
+            return missing
+        try:
+            return parse(path)
+        except FAULTS as fault:
+            self.faults.append(f"{name}: {_told(fault, path, name)}")
+            return missing
+
+
+def _told(fault: Exception, path: Path, name: str) -> str:
+    """The fault in one line, without the folder's place: a report must not change with it."""
+    parts = (fault.what, fault.seen) if isinstance(fault, UserError) else (type(fault).__name__, str(fault))
+    told = ": ".join(part for part in parts if part).replace(str(path), name)
+    return one_line(told.removeprefix(f"{name}:").strip(), 200)

@@ -1,0 +1,178 @@
+"""The one module that imports mlflow: the few calls the sender makes, each safe to repeat.
+
+Only `MlflowClient` is used, never the fluent API with its process-wide state. Time-outs are short and
+mlflow's own retries are off, because the sender keeps what was not sent and comes back. Names and values are
+cut to MLflow's limits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sluicegate.tracking.spool import Event
+from sluicegate.tracking.store import address, artifact_location, sqlite_path
+
+SPOOL_TAG, PARENT_TAG, COMMIT_TAG = "sluicegate.spool", "mlflow.parentRunId", "mlflow.source.git.commit"
+QUIET = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""Set before mlflow is imported, where the user has not set them."""
+METRICS, PARAMS, KEY, PARAM, TAG, DIGEST = 1000, 100, 250, 6000, 8000, 36
+"""MLflow's limits: metrics and parameters a request; characters of a name, a parameter, a tag, a digest."""
+CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
+REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
+Point = tuple[str, float, int, int]
+"""A metric: name, value, time in ms, step."""
+
+
+class Link:
+    """A connection to one store.
+
+    Args:
+        uri: http(s) server or SQLite file, credentials included.
+
+    Raises:
+        ImportError: mlflow is not installed.
+        Exception: any fault of MLflow's, here and in every call.
+    """
+
+    def __init__(self, uri: str) -> None:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        import mlflow.entities
+        from mlflow.tracking import MlflowClient
+
+        self.uri = address(uri)
+        if path := sqlite_path(self.uri):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._kinds: Any = mlflow.entities
+        self._client: Any = MlflowClient(tracking_uri=self.uri)
+        self._experiments: dict[str, str] = {}
+
+    def run(self, event: Event, parent_run_id: str) -> str:
+        """The run of a spool's first line: found by the spool's name, made where there is none."""
+        experiment = self._experiment(event["experiment"])
+        wanted = f"tags.`{SPOOL_TAG}` = '{event['spool']}'"
+        found = self._client.search_runs([experiment], wanted, max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        tags = run_tags(event, parent_run_id)
+        made = self._client.create_run(experiment, start_time=event.get("time_ms"), tags=tags, run_name=event["name"])
+        return str(made.info.run_id)
+
+    def go_on(self, run_id: str, event: Event, parent_run_id: str) -> None:
+        """A resumed run: its tags of now, RUNNING again."""
+        self._tags(run_id, run_tags(event, parent_run_id))
+        self._client.update_run(run_id, status="RUNNING")
+
+    def params(self, run_id: str, values: Mapping[str, str]) -> None:
+        """Parameters; MLflow never changes one, so a changed value becomes a tag `changed.<name>`."""
+        wanted = {clean_name(key): cut(value, PARAM) for key, value in values.items()}
+        known = self._client.get_run(run_id).data.params
+        fresh = [self._kinds.Param(key, value) for key, value in wanted.items() if key not in known]
+        for start in range(0, len(fresh), PARAMS):
+            self._client.log_batch(run_id, params=fresh[start : start + PARAMS])
+        changed = {f"changed.{key}": value for key, value in wanted.items() if known.get(key, value) != value}
+        self._tags(run_id, changed)
+
+    def dataset(self, run_id: str, event: Event) -> None:
+        """A data file as the run's input; its whole digest is the tag `sha256`, MLflow's own is cut."""
+        made = self._kinds.Dataset(
+            name=event["name"],
+            digest=event["sha256"][:DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": event["path"]}),
+            profile=json.dumps({"num_rows": event["samples"]}),
+        )
+        tags = {"mlflow.data.context": CONTEXTS.get(event["name"], event["name"]), "sha256": event["sha256"]}
+        inputs = self._kinds.DatasetInput(made, [self._kinds.InputTag(key, value) for key, value in tags.items()])
+        self._client.log_inputs(run_id, datasets=[inputs])
+
+    def metrics(self, run_id: str, points: Sequence[Point]) -> None:
+        """Figures, in order; a point that MLflow has already is not added again."""
+        rows = [self._kinds.Metric(clean_name(key), value, time, step) for key, value, time, step in points]
+        for start in range(0, len(rows), METRICS):
+            self._client.log_batch(run_id, metrics=rows[start : start + METRICS])
+
+    def file(self, run_id: str, path: Path, under: str) -> None:
+        """A file into the artifact folder `under`; one of the same name is replaced."""
+        self._client.log_artifact(run_id, str(path), under or None)
+
+    def end(self, run_id: str, event: Event) -> None:
+        """The run's status and its end."""
+        status = event["status"] if event["status"] in {"FINISHED", "FAILED", "KILLED"} else "FAILED"
+        self._client.set_terminated(run_id, status=status, end_time=event.get("time_ms"))
+
+    def _tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        rows = [self._kinds.RunTag(key, cut(value, TAG)) for key, value in tags.items()]
+        for start in range(0, len(rows), PARAMS):
+            self._client.log_batch(run_id, tags=rows[start : start + PARAMS])
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            self._experiments[name] = self._find_or_make(name)
+        return self._experiments[name]
+
+    def _find_or_make(self, name: str) -> str:
+        if found := self._client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name, artifact_location=artifact_location(self.uri, name)))
+        except Exception:
+            # Another sender may have made it between the two calls.
+            if found := self._client.get_experiment_by_name(name):
+                return str(found.experiment_id)
+            raise
+
+
+def run_tags(event: Event, parent_run_id: str) -> dict[str, str]:
+    """The tags of a run: its own, the spool's name, the parent, the commit under MLflow's name for it."""
+    own = {clean_name(str(key)): cut(str(value), TAG) for key, value in event.get("tags", {}).items()}
+    commit = own.get("git_commit", "").rstrip("+")
+    return {
+        **own,
+        SPOOL_TAG: event["spool"],
+        "mlflow.source.name": "sluicegate",
+        **({PARENT_TAG: parent_run_id} if parent_run_id else {}),
+        **({COMMIT_TAG: commit} if commit else {}),
+    }
+
+
+def clean_name(name: str) -> str:
+    """A name as MLflow takes it.
+
+    >>> clean_name("loss@k=5"), clean_name("../x")
+    ('loss_k_5', 'x')
+    """
+    safe = re.sub(r"[^\w\-. :/]", "_", name)
+    return "/".join(part for part in safe.split("/") if part.strip(". "))[:KEY].rstrip("/") or "_"
+
+
+def cut(text: str, limit: int) -> str:
+    """The text as any database takes it: valid Unicode without NUL, its end cut off where it is too long.
+
+    >>> cut("abc\\0def", 5)
+    'abc\ufffd…'
+    """
+    text = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_refusal(fault: Exception) -> bool:
+    """Whether MLflow refuses this one thing, so that sending it again would not help."""
+    return str(getattr(fault, "error_code", "")) in REFUSALS
+
+
+def is_gone(fault: Exception) -> bool:
+    """Whether the run that the state file names is not in the store."""
+    return str(getattr(fault, "error_code", "")) == "RESOURCE_DOES_NOT_EXIST"

@@ -1,0 +1,76 @@
+"""How far a spool has been sent: `events.sent.json` beside it, written atomically after each step.
+
+Losing the file, or finding an older one, only makes the sender send again what MLflow already has; MLflow
+keeps one copy of an equal point, parameter, tag, data set and file, so nothing shows twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sluicegate.errors import UserError
+from sluicegate.folder import EVENTS
+from sluicegate.jsonl import read_text, write_text
+from sluicegate.records import from_json, to_json
+from sluicegate.tracking.spool import read, spool_name
+
+SENT = "events.sent.json"
+PRUNED = frozenset({"checkpoints", "__pycache__"})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far one spool has been sent to one store.
+
+    Args:
+        uri: the store, credentials cut out.
+        spool: the spool's own name.
+        run_id: MLflow's name of the run; empty until it is made.
+        offset: bytes of the spool that were sent.
+        files: artifact → SHA-256 of what was sent.
+    """
+
+    uri: str
+    spool: str
+    run_id: str = ""
+    offset: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(folder: Path, uri: str | None) -> State:
+    """The state of a spool towards a store; a fresh one where the file is missing or of something else."""
+    name = spool_name(folder / EVENTS)
+    try:
+        state = from_json(State, read_text(folder / SENT))
+    except (UserError, ValidationError):
+        return State(uri or "", name)
+    same = state.spool == name and (uri is None or state.uri == uri)
+    return state if same and state.offset <= (folder / EVENTS).stat().st_size else State(uri or "", name)
+
+
+def save(folder: Path, state: State) -> None:
+    """Write the state atomically."""
+    write_text(folder / SENT, to_json(state) + "\n")
+
+
+def spools(root: Path) -> Iterator[Path]:
+    """Folders at and below `root` that hold a spool, in the order of their names."""
+    for here, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in PRUNED and not name.startswith("."))
+        if EVENTS in files:
+            yield Path(here)
+
+
+def unsent(root: Path) -> dict[Path, int]:
+    """Folder → lines of its spool that no store has yet; empty when everything was sent.
+
+    Raises:
+        OSError: a spool cannot be read.
+    """
+    waiting = {folder: sum(1 for _ in read(folder / EVENTS, load(folder, None).offset)) for folder in spools(root)}
+    return {folder: lines for folder, lines in waiting.items() if lines}
