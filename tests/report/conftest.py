@@ -36,10 +36,20 @@ CHECKS = (
 )  # fmt: skip
 
 
+_COMMON: dict[str, Any] = {"n": 8, "level": 0.9, "seed": 0, "coverage": 1.0}
+ROWS = (
+    Comparison("exact_match", control=0.0, experiment=0.0, gain=0.0, low=None, high=None, p=None, p_adjusted=None,
+               method="no test", note="all differences are 0: no interval.", **_COMMON),
+    Comparison("functional_correctness", control=0.375, experiment=0.5, gain=0.125, low=-0.042, high=0.292, p=0.125,
+               p_adjusted=0.125, method="paired sign-flip test, t interval",
+               effects={"d_z": 0.35, "cliffs_delta": None}, **_COMMON),
+)  # fmt: skip
+
+
 def verdict(outcome: Outcome = Outcome.INCONCLUSIVE, **changes: Any) -> Verdict:
     given = {
         "stage": 3, "outcome": outcome, "checks": CHECKS, "dollars": 0.0, "hours": 0.0213,
-        "evidence_sha256": "e" * 64, "study": "demo",
+        "evidence_sha256": "e" * 64, "study": "demo", "primary": ROWS[1],
         "next_steps": ("gain_is_real: more test items, draws or seeds: 24 items would do",),
     }  # fmt: skip
     return Verdict(**{**given, **changes})
@@ -80,14 +90,6 @@ def build(root: Path) -> Path:
 
 
 def _comparisons() -> dict[str, Any]:
-    common: dict[str, Any] = {"n": 8, "level": 0.9, "seed": 0, "coverage": 1.0}
-    rows = [
-        Comparison("exact_match", control=0.0, experiment=0.0, gain=0.0, low=None, high=None, p=None, p_adjusted=None,
-                   method="no test", note="all differences are 0: no interval.", **common),
-        Comparison("functional_correctness", control=0.375, experiment=0.5, gain=0.125, low=-0.042, high=0.292, p=0.125,
-                   p_adjusted=0.125, method="paired sign-flip test, t interval",
-                   effects={"d_z": 0.35, "cliffs_delta": None}, **common),
-    ]  # fmt: skip
     head = {
         "control": "control",
         "experiment": "experiment",
@@ -95,7 +97,7 @@ def _comparisons() -> dict[str, Any]:
         "seed": 0,
         "level": 0.9,
     }
-    return {**head, "comparisons": [to_dict(row) for row in rows]}
+    return {**head, "comparisons": [to_dict(row) for row in ROWS]}
 
 
 def _arm(root: Path, arm: str, number: int) -> None:

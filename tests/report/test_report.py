@@ -192,8 +192,8 @@ def test_the_table_shows_each_stage_in_a_hundred_columns(make_verdict: Callable[
     crash = Check("steps_ended", False, "all end", "step train ended with 1: " + "\x1b[31mTraceback " * 40, "mend it")
     table = verdict_table(
         [
-            make_verdict(Outcome.GO, stage=0, checks=(Check("disk", True, "10 GB", "80 GB"),)),
-            make_verdict(Outcome.RETRY, stage=2, checks=(crash, crash)),
+            make_verdict(Outcome.GO, stage=0, primary=None, checks=(Check("disk", True, "10 GB", "80 GB"),)),
+            make_verdict(Outcome.RETRY, stage=2, primary=None, checks=(crash, crash)),
             make_verdict(),
         ]
     )
