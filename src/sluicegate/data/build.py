@@ -1,0 +1,249 @@
+"""The data files of a stage, or plain ones: laid out, checked for leaks, digested and told.
+
+What goes into them is decided in `recipe`, how they are put in place in `manifest`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from sluicegate import study as studies
+from sluicegate.data import demo, leaks, micro, sources
+from sluicegate.data.content import duplicates
+from sluicegate.data.manifest import HELD_OUT, TRAINING, File, Manifest, Overlap, place
+from sluicegate.data.recipe import Recipe, Size, drawn, files
+from sluicegate.data.splits import Splits
+from sluicegate.errors import UserError
+from sluicegate.records import Sample, digest, to_json
+from sluicegate.study import Study
+
+SHIPPED = "datasets"
+"""The source of plain files where none is named."""
+
+
+def build(
+    study: Study,
+    size: Size,
+    out: Path,
+    *,
+    scenario: str | None = None,
+    train_samples: int | None = None,
+    val_samples: int | None = None,
+    test_samples: int | None = None,
+    force: bool = False,
+) -> Manifest:
+    """Write `<arm>-train.jsonl`, `<arm>-val.jsonl`, `test.jsonl` and `manifest.json` for the arms of a study.
+
+    Where the study asks each arm the way it was trained there is `<arm>-test.jsonl` too. Numbers of samples are
+    totals over the scenarios; None leaves the size's own: 5 samples (`micro`), 20, 5 and 20 (`small`), 70, 15 and
+    15% of what the source has (`scenario`: the one named, or the study's first; `all`).
+
+    Raises:
+        UserError: an unknown size or scenario, a source with too few samples, metadata that gives an answer away,
+            or a folder that holds other data and no `force`.
+    """
+    recipe = Recipe(
+        size=size,
+        source=study.data.source,
+        seed=study.data.seed,
+        scenarios=_chosen(size, study.scenarios, scenario),
+        counts=(train_samples, val_samples, test_samples),
+        arms={f"{name}-": arm.prompts for name, arm in study.arms.items()},
+        as_trained=study.test_prompts == "as_trained",
+        study=study.name,
+    )
+    return _write(recipe, out, force=force)
+
+
+def build_plain(
+    size: Size,
+    out: Path,
+    *,
+    source: str | None = None,
+    scenario: str | None = None,
+    seed: int = 0,
+    train_samples: int | None = None,
+    val_samples: int | None = None,
+    test_samples: int | None = None,
+    force: bool = False,
+) -> Manifest:
+    """Write `train.jsonl`, `val.jsonl`, `test.jsonl` (not for `micro`) and `manifest.json`, prompts plain.
+
+    The source is the authored micro set for `micro`, otherwise the folder `datasets`, where none is named.
+
+    Raises:
+        UserError: as `build`.
+    """
+    source = source or ("micro" if size == "micro" else SHIPPED)
+    recipe = Recipe(
+        size=size,
+        source=source,
+        seed=seed,
+        scenarios=_chosen(size, _scenarios_of(source), scenario),
+        counts=(train_samples, val_samples, test_samples),
+        arms={"": "plain"},
+    )
+    return _write(recipe, out, force=force)
+
+
+def command(
+    size: str,
+    *,
+    study: str | None = None,
+    source: str | None = None,
+    out: Path | None = None,
+    scenario: str | None = None,
+    seed: int = 0,
+    force: bool = False,
+    train_samples: int | None = None,
+    val_samples: int | None = None,
+    test_samples: int | None = None,
+) -> str:
+    """`sluicegate data`: build, and tell what was built.
+
+    With a study, `source` takes the place of the study's own, and the seed is the study's. Files go to
+    `datasets/<size>` where no folder is named, `datasets/scenario-<name>` for one scenario.
+
+    Raises:
+        UserError: as `build`.
+    """
+    known = _known_size(size)
+    counts = {"train_samples": train_samples, "val_samples": val_samples, "test_samples": test_samples}
+    if study is None:
+        where = out or _default_out(known, scenario)
+        built = build_plain(known, where, source=source, scenario=scenario, seed=seed, force=force, **counts)
+        return _told(where, built)
+    loaded = _from(studies.load(study), source, seed)
+    where = out or _default_out(known, scenario or loaded.scenarios[0])
+    return _told(where, build(loaded, known, where, scenario=scenario, force=force, **counts))
+
+
+def _known_size(size: str) -> Size:
+    for known in get_args(Size):
+        if size == known:
+            return known  # type: ignore[no-any-return]
+    raise UserError(f"size {size!r}: unknown", wanted=", ".join(get_args(Size)), seen=size)
+
+
+def _default_out(size: Size, scenario: str | None) -> Path:
+    return Path(SHIPPED) / (f"scenario-{scenario}" if size == "scenario" and scenario else size)
+
+
+def _from(study: Study, source: str | None, seed: int) -> Study:
+    """The study with another source; another seed than its own is refused, since its file is what is recorded."""
+    if seed not in {0, study.data.seed}:
+        raise UserError(
+            f"--seed {seed}: study {study.name} has a seed of its own",
+            wanted=f"seed {study.data.seed}, or no --seed",
+            seen=str(seed),
+            mend="change data.seed in the study file",
+        )
+    if source is None:
+        return study
+    return study.model_copy(update={"data": study.data.model_copy(update={"source": source})})
+
+
+def _scenarios_of(source: str) -> tuple[str, ...]:
+    """All scenarios of a source."""
+    if source in {"demo", "micro"}:
+        return (demo.SCENARIO,) if source == "demo" else micro.SCENARIOS
+    found = tuple(sources.available(Path(source)))
+    if not found:
+        raise UserError(
+            f"source {source}: no scenarios",
+            wanted=f"{source}/<scenario>/{sources.FILE}",
+            seen="no such folder" if not Path(source).is_dir() else "no such file in it",
+            mend="name another folder with --source, or use --source demo or --study demo",
+        )
+    return found
+
+
+def _chosen(size: Size, scenarios: tuple[str, ...], scenario: str | None) -> tuple[str, ...]:
+    """The scenarios of a size: all of them, or one."""
+    if scenario is None:
+        return scenarios[:1] if size == "scenario" else scenarios
+    if size != "scenario" or scenario not in scenarios:
+        raise UserError(
+            f"--scenario {scenario} with size {size}",
+            wanted=f"size scenario and one of {', '.join(scenarios)}",
+            seen=f"size {size}, scenario {scenario}",
+        )
+    return (scenario,)
+
+
+def _write(recipe: Recipe, out: Path, *, force: bool) -> Manifest:
+    splits = drawn(recipe)
+    named = files(recipe, splits)
+    texts = {name: "".join(f"{to_json(row)}\n" for row in rows) for name, rows in named.items()}
+    manifest = _manifest(recipe, splits, named, texts)
+    place(out, texts, manifest, force=force)
+    return manifest
+
+
+def _manifest(
+    recipe: Recipe, splits: Splits, rows: Mapping[str, Sequence[Sample]], texts: Mapping[str, str]
+) -> Manifest:
+    named = {"train": splits.train, "val": splits.val, "test": splits.test}
+    counted = {name: Counter(sample.scenario for sample in part) for name, part in named.items()}
+    found, overlap = _leaks(recipe, splits) if splits.test else (None, None)
+    return Manifest(
+        study=recipe.study,
+        size=recipe.size,
+        source=recipe.source,
+        seed=recipe.seed,
+        counts={scenario: {name: counted[name][scenario] for name in named} for scenario in recipe.scenarios},
+        validation=TRAINING if recipe.size == "micro" else HELD_OUT,
+        files={name: File(hashlib.sha256(text.encode()).hexdigest(), len(rows[name])) for name, text in texts.items()},
+        evaluation_prompts_sha256=_evaluation_prompts(recipe, rows),
+        leaks=found,
+        overlap=overlap,
+        duplicates=tuple(duplicates(splits.train)),
+    )
+
+
+def _evaluation_prompts(recipe: Recipe, named: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
+    """Arm → digest of the ids and prompts that its models are tested with."""
+    digests = {}
+    for prefix in recipe.arms if "test.jsonl" in named else ():
+        rows = named[f"{prefix}test.jsonl" if recipe.as_trained else "test.jsonl"]
+        digests[prefix.removesuffix("-")] = digest([[row.id, row.prompt, row.context] for row in rows])
+    return digests
+
+
+def _leaks(recipe: Recipe, splits: Splits) -> tuple[tuple[str, ...], Overlap]:
+    """What training and validation give away of the test.
+
+    The demo corpus is made from templates, so there overlap of 13-grams is told and not counted as a leak.
+    """
+    seen = [*splits.train, *splits.val]
+    counted = recipe.source != "demo"
+    found = leaks.find(seen, splits.test)
+    known = [share for share in leaks.overlap(seen, splits.test) if share is not None]
+    overlap = Overlap(
+        threshold=leaks.DIRTY,
+        mean=round(sum(known) / len(known), 4) if known else None,
+        highest=round(max(known), 4) if known else None,
+        dirty=tuple(leak.test_id for leak in found if leak.kind == "overlap"),
+        counted=counted,
+    )
+    return tuple(leak.told for leak in found if counted or leak.kind != "overlap"), overlap
+
+
+def _told(folder: Path, manifest: Manifest) -> str:
+    """What was built, a line a file."""
+    lines = [f"{folder}: {', '.join(manifest.counts)} from {manifest.source}, seed {manifest.seed}"]
+    width = max(len(name) for name in manifest.files)
+    lines += [f"  {name:<{width}}  {file.samples} samples" for name, file in manifest.files.items()]
+    lines.append(f"validation: {manifest.validation}")
+    if manifest.leaks is not None and manifest.overlap is not None:
+        highest = manifest.overlap.highest
+        lines.append(
+            f"leaks: {len(manifest.leaks)}; highest 13-gram overlap: {highest if highest is not None else 'none'}"
+        )
+    if manifest.duplicates:
+        lines.append(f"repeated training samples: {sum(len(group) - 1 for group in manifest.duplicates)}")
+    return "\n".join(lines)

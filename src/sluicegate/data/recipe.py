@@ -1,0 +1,109 @@
+"""What the data of a stage consists of: how many items of which scenarios in which split, asked how.
+
+All arms get the same items in the same order; only their prompts differ. Size `micro` has no held-out items: it
+validates on its training samples and is not tested. Nothing here writes files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sluicegate.data import micro, sources
+from sluicegate.data.enrich import Prompts, render
+from sluicegate.data.splits import FRACTIONS, Splits, shares, split, split_counts
+from sluicegate.errors import UserError
+from sluicegate.records import Sample
+
+Size = Literal["micro", "small", "scenario", "all"]
+Counts = tuple[int | None, int | None, int | None]
+MICRO = len(micro.SAMPLES)
+SMALL = (20, 5, 20)
+"""Training, validation and test samples of size `small`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is built: everything that the bytes of the files depend on.
+
+    Args:
+        arms: prefix of the file names → prompts; one with an empty prefix for plain files.
+        as_trained: whether each arm is asked the way it was trained.
+    """
+
+    size: Size
+    source: str
+    seed: int
+    scenarios: tuple[str, ...]
+    counts: Counts
+    arms: Mapping[str, Prompts]
+    as_trained: bool = False
+    study: str = ""
+
+
+def drawn(recipe: Recipe) -> Splits:
+    """The items of each split; for size `micro` validation is training, and the test is empty.
+
+    Raises:
+        UserError: the source lacks a scenario or has too few samples, or a number of samples makes no sense.
+    """
+    if recipe.size == "micro":
+        return _micro(recipe)
+    samples = _load(recipe, None)
+    if recipe.size != "small" and recipe.counts == (None, None, None):
+        return split(samples, seed=recipe.seed)
+    own = SMALL if recipe.size == "small" else shares(len(samples), FRACTIONS)
+    counts = tuple(own[place] if asked is None else asked for place, asked in enumerate(recipe.counts))
+    _refuse_empty(counts)
+    if sum(counts) > len(samples):
+        samples = _load(recipe, sum(counts))
+    train, val, test = counts
+    return split_counts(samples, seed=recipe.seed, counts=(train, val, test))
+
+
+def _micro(recipe: Recipe) -> Splits:
+    asked, val, test = recipe.counts
+    if val is not None or test is not None:
+        raise UserError(
+            "size micro takes no number of validation or test samples",
+            wanted="none: it validates on its training samples and is not tested",
+            seen=", ".join(f"{name} {n}" for name, n in (("val", val), ("test", test)) if n is not None),
+            mend="leave the number out, or use size small",
+        )
+    count = MICRO if asked is None else asked
+    _refuse_empty((count,))
+    train = split_counts(_load(recipe, count), seed=recipe.seed, counts=(count, 0, 0)).train
+    return Splits(train, val=train, test=())
+
+
+def _refuse_empty(counts: Sequence[int]) -> None:
+    if min(counts) < 1:
+        raise UserError(
+            "a number of samples is too small", wanted="1 or more in each split", seen=", ".join(map(str, counts))
+        )
+
+
+def _load(recipe: Recipe, size: int | None) -> list[Sample]:
+    return sources.load(recipe.source, scenarios=recipe.scenarios, seed=recipe.seed, size=size)
+
+
+def files(recipe: Recipe, splits: Splits) -> dict[str, list[Sample]]:
+    """File name → samples, each with the prompt that it is asked with there.
+
+    Raises:
+        UserError: the metadata of a sample gives its answer away.
+    """
+    named: dict[str, list[Sample]] = {}
+    for prefix, prompts in recipe.arms.items():
+        named[f"{prefix}train.jsonl"] = _asked(splits.train, prompts)
+        named[f"{prefix}val.jsonl"] = _asked(splits.val, prompts)
+        if splits.test and recipe.as_trained:
+            named[f"{prefix}test.jsonl"] = _asked(splits.test, prompts)
+    if splits.test:
+        named["test.jsonl"] = list(splits.test)
+    return named
+
+
+def _asked(samples: Sequence[Sample], prompts: Prompts) -> list[Sample]:
+    return [replace(sample, prompt=render(sample, prompts)) for sample in samples]
