@@ -7,7 +7,6 @@ stage is worked out by `stages.plan`, and nothing here reads data or runs anythi
 from __future__ import annotations
 
 import difflib
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -139,7 +138,7 @@ class Study(_Part):
             raise ValueError("; ".join(faults))
         return self
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Digest of the study's meaning: spelling, comments and key order do not count."""
         return digest(self.model_dump(mode="json"))
