@@ -229,6 +229,13 @@ def test_a_worker_that_cannot_be_started_is_our_failure(monkeypatch: pytest.Monk
     assert said.why.startswith("infra: no worker could be started")
 
 
+def test_a_worker_that_does_not_start_is_our_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python_runner.close()
+    monkeypatch.setattr(python_runner, "WORKER", tmp_path / "missing.py")
+    said = judged(RIGHT)
+    assert (said.value, "does not start" in said.why) == (None, True)
+
+
 def test_a_folder_that_cannot_be_made_is_our_failure(tmp_path: Path) -> None:
     python_runner.close()
     assert run(RIGHT, TESTS).kind == "pass"
