@@ -21,7 +21,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as runs:
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "sluicegate", "run", "--through", "3", "--runs", runs], capture_output=True, text=True
+            [sys.executable, "-m", "sluicegate", "run", "--through", "3", "--runs", runs],
+            capture_output=True,
+            text=True,
         )
         wall = time.perf_counter() - started
         if done.returncode not in {0, 10, 15, 20}:

@@ -124,7 +124,7 @@ def _raise(fault: BaseException) -> int:
             "no data\n  wanted: some\n  seen:   none\n  mend:   make some",
         ),
         (KeyboardInterrupt(), 130, "run the same command to go on"),
-        (Interrupted("step 7"), 130, "interrupted: step 7"),
+        (Interrupted("interrupted in step 7"), 130, "interrupted in step 7; run"),
         (ZeroDivisionError("x"), 1, "bug of ours"),
     ],
 )

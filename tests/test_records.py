@@ -31,7 +31,7 @@ def test_every_record_survives_the_round_trip() -> None:
         0.25,
         "e" * 64,
         "demo",
-        ("stop",),
+        next_steps=("stop",),
     )
     for record in (
         Sample("a", "p\u2028", "c\n", "python", "", "assert f()", {"k": [1, {"x": None}]}),

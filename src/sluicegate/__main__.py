@@ -20,7 +20,7 @@ def guard(run: Callable[[], int]) -> int:
         return USER
     except (KeyboardInterrupt, Interrupted) as fault:
         print(
-            f"sluicegate: interrupted{f': {fault}' if str(fault) else ''}; run the same command to go on",
+            f"sluicegate: {str(fault) or 'interrupted'}; run the same command to go on",
             file=sys.stderr,
         )
         return INTERRUPTED

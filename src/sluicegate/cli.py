@@ -158,6 +158,9 @@ def _add_generate(parts: Parts) -> None:
     part.add_argument("--limit", type=int, help="only the first N samples")
     part.add_argument("--endpoint-model", default="", help="model name sent to an endpoint")
     part.add_argument(
+        "--endpoint-api", choices=("chat", "completions"), default="chat", help="of an endpoint (default: chat)"
+    )
+    part.add_argument(
         "--load-in-4bit",
         choices=("auto", "true", "false"),
         default="auto",
@@ -198,6 +201,8 @@ def _add_compare(parts: Parts) -> None:
     part.add_argument("--metrics", help="comma-separated (default: all in the files)")
     part.add_argument("--level", type=float, default=0.95, help="of the two-sided intervals (default: 0.95)")
     part.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
+    part.add_argument("--minimum", type=float, help="smallest gain of interest, a share: adds P(gain > minimum)")
+    part.add_argument("--data", type=Path, metavar="FILE", help="the samples: adds results clustered by scenario")
     part.add_argument("--out", type=Path, metavar="FILE", help="comparisons (JSON)")
 
 

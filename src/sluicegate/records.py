@@ -132,6 +132,7 @@ class Comparison:
         low, high: the two-sided interval of the gain at `level`; None where it cannot be computed.
         p: one-sided p of "gain ≤ 0"; None where it cannot be computed.
         p_adjusted: Holm over the secondaries; equals p for the primary metric.
+        control_interval, experiment_interval: of the arm's mean alone at `level`, on [0, 1].
         effects: named effect sizes (`d_z`, `hedges_g_av`, `cliffs_delta`).
         method: the test and the interval, in words.
         seed: of the resampling.
@@ -153,6 +154,8 @@ class Comparison:
     method: str
     seed: int
     coverage: float
+    control_interval: tuple[float, float] | None = None
+    experiment_interval: tuple[float, float] | None = None
     effects: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
 

@@ -133,9 +133,16 @@ def _row(control: Arm, experiment: Arm, asked: _Asked) -> Comparison:
         method=f"{test.method}; interval: {interval.method}" if n else "none: no pairs",
         seed=asked.seed,
         coverage=pairs.coverage,
+        control_interval=_arm_interval(pairs.control.tolist(), draws, asked),
+        experiment_interval=_arm_interval(pairs.experiment.tolist(), draws, asked),
         effects=_effects(control, experiment, pairs, draws, asked) if n else {},
         note="; ".join(_notes(pairs, interval.note, control, binary=draws is not None)),
     )
+
+
+def _arm_interval(values: list[float], draws: float | None, asked: _Asked) -> tuple[float, float] | None:
+    found = stats.mean_interval(values, level=asked.level, draws=draws)
+    return None if found.low is None or found.high is None else (found.low, found.high)
 
 
 def _mean(values: list[float]) -> float | None:

@@ -62,6 +62,15 @@ def share(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.1f}%"
 
 
+def span(interval: tuple[float, float]) -> str:
+    """An interval of shares, in percent.
+
+    >>> span((0.4567, 0.5))
+    '45.7–50.0'
+    """
+    return "–".join(f"{100 * bound:.1f}" for bound in interval)
+
+
 def chance(value: float | None) -> str:
     """A p-value, small ones as a bound.
 

@@ -41,7 +41,7 @@ def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "visible": clean.visible, "one_line": clean.one_line, "points": clean.points, "share": clean.share,
-        "chance": clean.chance, "figure": clean.figure, "seconds": clean.seconds,
+        "chance": clean.chance, "span": clean.span, "figure": clean.figure, "seconds": clean.seconds,
     }  # fmt: skip
     return environment.from_string((resources.files("sluicegate.report") / "report.html.j2").read_text("utf-8"))
 

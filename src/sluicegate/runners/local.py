@@ -50,7 +50,7 @@ def run(job: Job, show: Callable[[str], None]) -> Result:
             _end(child)
             raise
     if stop.asked:
-        raise Interrupted(job.name)
+        raise Interrupted(f"interrupted in step {job.name}")
     return Result(code, time.monotonic() - started, "\n".join(tail))
 
 

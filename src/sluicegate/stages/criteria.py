@@ -232,6 +232,10 @@ def _primary(
     return rule(row, row.gain, row.low, row.high)
 
 
+def _chance(p: float | None) -> str:
+    return "p none" if p is None else "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
+
+
 def _told(row: Comparison) -> str:
     interval = f"{row.level:.0%} interval {points(row.low)} to {points(row.high)}"
     return f"{row.metric} gain {points(row.gain)} points, {interval}, n = {row.n}"
@@ -304,7 +308,7 @@ def gain_is_real(evidence: Evidence) -> Check:
 
     def rule(row: Comparison, gain: float, low: float, high: float) -> Check:
         passed = row.p is not None and row.p <= alpha
-        seen = f"p = {'none' if row.p is None else format(row.p, '.4f')} ({row.method}); {_told(row)}"
+        seen = f"{_chance(row.p)} ({row.method}); {_told(row)}"
         return Check(
             "gain_is_real",
             passed,

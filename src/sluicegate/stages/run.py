@@ -154,7 +154,7 @@ def _labelled(name: str, show: Show) -> Show:
 def _failed(attempt: Path, step: Step, result: Result, log: Path) -> None:
     """A step that did not end well: interrupted goes up, anything else becomes evidence."""
     if result.code == INTERRUPTED:
-        raise Interrupted(step.name)
+        raise Interrupted(f"interrupted in step {step.name}")
     row = {"step": step.name, "code": result.code, "tail": result.tail, "log": str(log)}
     jsonl.write_text(attempt / evidence.FAILURE, json.dumps(row, indent=1) + "\n")
 

@@ -158,7 +158,7 @@ def _evaluate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
 
 def _compare(study: Study, plan: Plan, attempt: Path) -> Step:
     """The interval is two-sided at 1 - 2·alpha, so that each bound errs with probability alpha."""
-    out = attempt / folder.COMPARISONS
+    out, data = attempt / folder.COMPARISONS, attempt / folder.DATA / "test.jsonl"
     arms = {
         arm: [_scores(attempt, model) for model in plan.models if model.arm == arm]
         for arm in (study.control, study.experiment)
@@ -167,9 +167,9 @@ def _compare(study: Study, plan: Plan, attempt: Path) -> Step:
         "sluicegate", "compare", "--control-results", *(str(path) for path in arms[study.control]),
         "--experiment-results", *(str(path) for path in arms[study.experiment]),
         "--primary", study.primary, "--metrics", ",".join(study.metrics), "--level", str(round(1 - 2 * study.alpha, 9)),
-        "--out", str(out),
+        "--minimum", str(study.minimum_gain), "--data", str(data), "--out", str(out),
     )  # fmt: skip
-    return Step("compare", argv, tuple(path for paths in arms.values() for path in paths), (out,))
+    return Step("compare", argv, (data, *(path for paths in arms.values() for path in paths)), (out,))
 
 
 def _result(attempt: Path, model: Model) -> Path:

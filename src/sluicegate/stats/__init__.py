@@ -9,7 +9,7 @@ from sluicegate.stats.claims import Margin, equivalence, holm, non_inferiority
 from sluicegate.stats.effects import cliffs_delta, d_z, hedges_g_av
 from sluicegate.stats.grim import Grim, grim
 from sluicegate.stats.groups import cluster_robust, seed_level
-from sluicegate.stats.intervals import bca, constant_interval, gain_interval, t_interval, wilson
+from sluicegate.stats.intervals import bca, constant_interval, gain_interval, mean_interval, t_interval, wilson
 from sluicegate.stats.paired import mcnemar, paired_t, sign_flip, wilcoxon
 from sluicegate.stats.pairing import Paired, pair
 from sluicegate.stats.passk import PassAtK, item_pass_at_k, pass_at_k
@@ -49,6 +49,7 @@ __all__ = [
     "item_pass_at_k",
     "mcnemar",
     "mde",
+    "mean_interval",
     "needed",
     "non_inferiority",
     "pair",

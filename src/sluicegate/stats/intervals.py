@@ -233,6 +233,29 @@ def gain_interval(
     return Interval(found.method, found.n, found.estimate, low, high, level, found.seed, found.note)
 
 
+def mean_interval(values: Iterable[float], *, level: float = 0.95, draws: float | None = None) -> Interval:
+    """The interval of one arm's mean, by Student's t, cut off at 0 and 1; equal values get the exact bound.
+
+    Args:
+        values: one an item, in [0, 1].
+        draws: K where every draw is pass/fail; None otherwise.
+
+    >>> mean_interval([1.0] * 20).high
+    1.0
+    >>> found = mean_interval([0.0, 1.0, 1.0, 1.0])
+    >>> 0 <= found.low < 0.75 < found.high <= 1
+    True
+    """
+    known = finite(values, "values")
+    if not known.size:
+        return Interval("t", 0, None, None, None, level, note="no values")
+    if known.size == 1 or np.ptp(known) <= TINY:
+        return constant_interval(mean(known), known.size, level=level, bounds=(0.0, 1.0))
+    found = t_interval(known, level=level, draws=draws)
+    low, high = max(0.0, found.low or 0.0), 1.0 if found.high is None else min(1.0, found.high)
+    return Interval(found.method, found.n, mean(known), low, high, level, note=found.note)
+
+
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """Wilson's score interval of a share.
 
