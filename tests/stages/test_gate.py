@@ -133,9 +133,13 @@ def test_each_broken_thing_is_retry_and_says_how_to_mend_it(name: str) -> None:
 
 def test_four_bit_that_was_asked_for_and_not_loaded_fails() -> None:
     found = evidence(1, GOOD)
-    asked = replace(found, plan=replace(found.plan, train={arm: {"load_in_4bit": "true"} for arm in found.plan.train}))
-    assert CRITERIA["four_bit"](found).passed is True
-    assert CRITERIA["four_bit"](asked).passed is False
+
+    def asking(said: str) -> Evidence:
+        return replace(found, plan=replace(found.plan, train={arm: {"load_in_4bit": said} for arm in found.plan.train}))
+
+    assert CRITERIA["four_bit"](asking("auto")).passed is True
+    assert CRITERIA["four_bit"](asking("false")).passed is True
+    assert CRITERIA["four_bit"](asking("true")).passed is False
 
 
 def test_prompt_parity_is_required_unless_declared_otherwise() -> None:

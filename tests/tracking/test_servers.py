@@ -97,7 +97,7 @@ def test_check_gives_up_on_a_server_that_hangs(hostile: Callable[[str], str]) ->
 @pytest.mark.parametrize(
     ("uri", "seen"),
     [
-        (f"http://me:hunter2@127.0.0.1:{free_port()}", "refused"),
+        pytest.param(f"http://me:hunter2@127.0.0.1:{free_port()}", "refused", id="refused"),
         ("http://no.such.host.invalid:5000", ""),
         ("http://127.0.0.1:99999", ""),
         ("http://", ""),
