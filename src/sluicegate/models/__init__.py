@@ -1,1 +1,101 @@
-"""Model kinds: what the training loop and the generator need of each, and the literal dict of those there are."""
+"""Model kinds: what the training loop and the generator need of each, and the literal dict of all.
+
+A kind is a module. It knows how samples become tokens, how a batch becomes a loss, and how the result is
+saved as a standard Hugging Face folder. The training loop knows none of this. Importing this package does not
+import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from sluicegate.records import Sample
+from sluicegate.settings import TrainSettings
+
+KINDS: dict[str, str] = {"causal": "sluicegate.models.causal"}
+"""Kind → module. `settings.MODEL_KINDS` names the same kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model once it is loaded.
+
+    Args:
+        base: hub name or absolute folder of the base.
+        loaded_in_4bit, why_4bit: the decision and its reason in a sentence.
+        trainable_parameters, total_parameters: counts; a 4-bit weight counts as one parameter.
+        forecast_gib: memory that training is expected to take on the device, in GiB.
+    """
+
+    base: str
+    loaded_in_4bit: bool
+    why_4bit: str
+    trainable_parameters: int
+    total_parameters: int
+    forecast_gib: float
+
+
+class Example(Protocol):
+    """One sample as the model takes it."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in the window, padding left out."""
+
+    @property
+    def targets(self) -> int:
+        """Tokens that carry loss; at least 1."""
+
+
+class Learner(Protocol):
+    """A model being trained, with what it takes to feed and save it.
+
+    `scored(**batch)` is a torch module whose forward gives the sum of the losses of a micro-batch's target tokens, a
+    scalar; it is what is wrapped for several processes. `model` is the model inside it.
+    """
+
+    model: Any
+    scored: Any
+    facts: Facts
+
+    def encode(self, samples: Sequence[Sample], source: Path) -> list[Example]:
+        """Tokens of each sample; fewer where OVER_LONG drops some.
+
+        Raises:
+            UserError: samples longer than the window, with their count and the longest; `source` is their
+                file.
+        """
+
+    def batch(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Tensors of a micro-batch, on the CPU: what `scored` takes."""
+
+    def save(self, folder: Path) -> Path:
+        """Write a folder that `from_pretrained` loads; returns the weights' file, or its index."""
+
+
+class ModelKind(Protocol):
+    """What the module of a kind provides."""
+
+    def load(self, settings: TrainSettings, base: str, device: Any) -> Learner:
+        """The base model ready to be trained as the settings say.
+
+        Raises:
+            UserError: unknown or unreadable base, 4-bit asked for with LORA_R=0, …
+        """
+
+    def load_trained(
+        self, folder: Path | str, *, load_in_4bit: str = "auto", trust_remote_code: bool = False
+    ) -> tuple[Any, Any]:
+        """A trained model and its tokenizer, in evaluation mode, from its folder."""
+
+    def prompt_ids(self, tokenizer: Any, prompt: str) -> list[int]:
+        """The tokens that stand before the completion, in training as in generation."""
+
+
+def kind(name: str) -> ModelKind:
+    """The module of a kind, imported now."""
+    return cast(ModelKind, importlib.import_module(KINDS[name]))

@@ -1,1 +1,1 @@
-"""train"""
+"""Training: the one visible loop, its checkpoints, and the command that runs it."""

@@ -1,0 +1,280 @@
+"""The kind `causal`: any Hugging Face causal language model, whole or in 4-bit with LoRA adapters.
+
+NF4 with double quantisation through bitsandbytes, LoRA through peft on every linear layer but the head, loss
+on the completion only. The result is a standard adapter folder (a standard model folder with LORA_R=0).
+Nothing here knows of steps, optimizers or processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+import torch
+
+from sluicegate.errors import UserError
+from sluicegate.jsonl import read_text
+from sluicegate.models import Example, Facts
+from sluicegate.models.base import Source, find, quiet, readable
+from sluicegate.models.loss import SummedLoss
+from sluicegate.models.memory import GIB, SLACK, Size, decide, forecast_gib
+from sluicegate.models.tokens import Tokens, encode_all, prompt_ids
+from sluicegate.records import Sample
+from sluicegate.settings import TrainSettings
+
+__all__ = ["Causal", "load", "load_trained", "prompt_ids"]
+IGNORED = -100
+
+
+@dataclass
+class Causal:
+    """A causal model being trained; see `models.Learner`."""
+
+    model: Any
+    scored: SummedLoss
+    tokenizer: Any
+    facts: Facts
+    window: int
+    settings: TrainSettings
+
+    def encode(self, samples: Sequence[Sample], source: Path) -> list[Example]:
+        """Tokens of each sample."""
+        asked = self.settings.over_long
+        return list(encode_all(self.tokenizer, samples, window=self.window, over_long=asked, source=source))
+
+    def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        """Tensors of a micro-batch, padded on the right.
+
+        Returns:
+            What `SummedLoss.forward` takes.
+        """
+        rows = cast(Sequence[Tokens], examples)
+        width, first = max(row.tokens for row in rows), min(row.prompt for row in rows) - 1
+        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
+        targets = torch.full((len(rows), width - 1 - first), IGNORED)
+        for number, row in enumerate(rows):
+            tokens = torch.tensor(row.ids)
+            ids[number, : row.tokens] = tokens
+            targets[number, row.prompt - 1 - first : row.tokens - 1 - first] = tokens[row.prompt :]
+        held = torch.nonzero(targets.flatten() != IGNORED).flatten()
+        columns = torch.arange(first, width - 1)
+        return {"ids": ids, "columns": columns, "rows": held, "targets": targets.flatten()[held]}
+
+    def save(self, folder: Path) -> Path:
+        """Write the adapter (or the model) and the tokenizer; returns the weights' file, or its index."""
+        with readable(self.facts.base):
+            self.model.save_pretrained(folder, safe_serialization=True)
+            self.tokenizer.save_pretrained(folder)
+        # peft writes a model card of blanks to fill in, which nobody does.
+        (folder / "README.md").unlink(missing_ok=True)
+        names = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
+        return next(folder / name for name in names if (folder / name).exists())
+
+
+def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
+    """The base model with fresh adapters, on the device, ready to be trained.
+
+    `base` is a folder or a hub name; `tiny` is made into a folder before.
+
+    Raises:
+        UserError: unknown or unreadable base, 4-bit with LORA_R=0, a base without an end-of-sequence token.
+    """
+    token = settings.hf_token.get_secret_value() if settings.hf_token else None
+    source = find(base, token=token, trust_remote_code=settings.trust_remote_code)
+    config, size = _measured(source)
+    window = min(settings.max_seq_length, _positions(config))
+    free = _free_gib(device)
+    gpu = device.type == "cuda"
+    in_4bit, why = decide(settings, size, window=window, gpu=gpu, free_gib=free)
+    tokenizer = _tokenizer(source)
+    dtype = torch.bfloat16 if gpu and settings.lora_r else torch.float32
+    torch.manual_seed(settings.seed)
+    model = _weights(source, dtype, in_4bit=in_4bit, device=device)
+    if settings.lora_r:
+        model = _with_adapters(model, settings, name=source.name)
+    scored = SummedLoss(model, autocast=torch.bfloat16 if gpu else None)
+    if gpu:
+        with quiet():
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    facts = Facts(
+        base=source.name,
+        loaded_in_4bit=in_4bit,
+        why_4bit=why,
+        trainable_parameters=sum(part.numel() for part in model.parameters() if part.requires_grad),
+        total_parameters=size.parameters,
+        forecast_gib=forecast_gib(size, settings, in_4bit=in_4bit, window=window, gpu=gpu),
+    )
+    return Causal(model, scored, tokenizer, facts, window, settings)
+
+
+def load_trained(folder: Path | str, *, load_in_4bit: str = "auto", trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """A trained model and its tokenizer, in evaluation mode, on the GPU where there is one.
+
+    Args:
+        folder: an adapter's folder, or a whole model's folder or hub name.
+        load_in_4bit: `true`, `false`, or `auto`: as it was trained, which its adapter has adjusted itself to; where
+            that is not known, only if the plain weights would not fit.
+        trust_remote_code: whether code that the model brings along may run.
+
+    Raises:
+        UserError: nothing there, or its base cannot be found or read.
+    """
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
+    adapted = _base_of(Path(folder))
+    base = adapted or str(folder)
+    source = find(base, trust_remote_code=trust_remote_code)
+    dtype = torch.bfloat16 if gpu else torch.float32
+    in_4bit = _trained_in_4bit(Path(folder)) if load_in_4bit == "auto" else load_in_4bit == "true"
+    if in_4bit is None:
+        _, size = _measured(source)
+        in_4bit = size.parameters * dtype.itemsize > SLACK * _free_gib(device) * GIB
+    model = _weights(source, dtype, in_4bit=in_4bit, device=device)
+    if adapted:
+        with readable(str(folder)):
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(folder))
+        source = Source(str(folder), source.options | {"local_files_only": True})
+    return model.eval(), _tokenizer(source)
+
+
+def _base_of(folder: Path) -> str:
+    """The base that an adapter's folder names; empty for anything else."""
+    config = folder / "adapter_config.json"
+    if not config.is_file():
+        return ""
+    try:
+        return str(json.loads(read_text(config))["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{config}: unreadable", wanted="JSON with base_model_name_or_path") from None
+
+
+def _trained_in_4bit(folder: Path) -> bool | None:
+    """What the training's own result says, where there is one beside the weights."""
+    path = folder / "result.json"
+    try:
+        found = json.loads(path.read_text("utf-8"))["loaded_in_4bit"] if path.is_file() else None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, bool) else None
+
+
+def _measured(source: Source) -> tuple[Any, Size]:
+    """The base's configuration, and its size counted on a model without weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trust = source.options["trust_remote_code"]
+    with readable(source.name):
+        config = AutoConfig.from_pretrained(source.name, **source.options)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+    head = model.get_output_embeddings()
+    linears = [part for part in model.modules() if isinstance(part, torch.nn.Linear) and part is not head]
+    text = config.get_text_config()
+    size = Size(
+        parameters=sum(part.numel() for part in model.parameters()),
+        linear=sum(part.weight.numel() for part in linears),
+        rows_and_columns=sum(part.in_features + part.out_features for part in linears),
+        layers=int(getattr(text, "num_hidden_layers", 1)),
+        width=int(getattr(text, "hidden_size", 1)),
+        widest=max((part.out_features for part in linears), default=0),
+        vocabulary=int(text.vocab_size),
+    )
+    return config, size
+
+
+def _positions(config: Any) -> int:
+    """The base's own window; unlimited where its configuration names none."""
+    found = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return int(found) if found and found > 0 else 2**31
+
+
+def _free_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0]) / GIB
+    return float(psutil.virtual_memory().available) / GIB
+
+
+def _tokenizer(source: Source) -> Any:
+    """The base's tokenizer; where it has no padding token, its end-of-sequence token stands in.
+
+    The embedding is not resized for a new token: padding is never seen and never a target, so any token does.
+    """
+    from transformers import AutoTokenizer
+
+    with readable(source.name):
+        tokenizer = AutoTokenizer.from_pretrained(source.name, **source.options)
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"BASE_MODEL {source.name!r}: its tokenizer has no end-of-sequence token",
+            wanted="a tokenizer with eos_token, which every completion must end with",
+            seen=f"{type(tokenizer).__name__} without one",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _weights(source: Source, dtype: torch.dtype, *, in_4bit: bool, device: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    options = dict(source.options)
+    if in_4bit:
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    where = {"": device} if device.type == "cuda" or in_4bit else None
+    with readable(source.name):
+        model = AutoModelForCausalLM.from_pretrained(source.name, dtype=dtype, device_map=where, **options)
+    if in_4bit and device.type == "cpu":
+        _keep_weights_unpacked(model)
+    return model
+
+
+def _keep_weights_unpacked(model: Any) -> None:
+    """Forbid bitsandbytes to repack 4-bit weights on CPUs with AVX512-BF16.
+
+    It does so in the first forward in evaluation mode, and gradients through repacked weights are exactly 0.
+    Source: bitsandbytes 0.50.2, `Linear4bit.forward`.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for part in model.modules():
+        if isinstance(part, Linear4bit):
+            part.support_avx512bf16_for_cpu = False
+
+
+def _with_adapters(model: Any, settings: TrainSettings, *, name: str) -> Any:
+    """The model frozen, with LoRA on every linear layer but the head.
+
+    `prepare_model_for_kbit_training` is not used: it also makes embedding and head fp32, which takes
+    Llama-3-8B from 6.3 to 8.4 GiB. Only the norms, small and delicate, become fp32.
+    """
+    with quiet():
+        from peft import LoraConfig, get_peft_model
+
+    for part in model.parameters():
+        part.requires_grad_(False)
+        if part.ndim == 1 and part.is_floating_point():
+            part.data = part.data.float()
+    model.enable_input_require_grads()
+    config = LoraConfig(
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with quiet():
+        adapted = get_peft_model(model, config)
+    adapted.peft_config["default"].base_model_name_or_path = name
+    return adapted

@@ -1,0 +1,125 @@
+"""Which samples an optimizer step takes, in what order, on which process: pure functions of the seed and the step.
+
+Because nothing here has a state, a resumed run needs no position in a data loader, and every process knows the whole
+step: its target tokens are counted without asking the others.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sluicegate.models import Example
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The order of the training.
+
+    Args:
+        samples: number of training samples.
+        per_step: samples of an optimizer step, over all micro-batches and processes.
+        steps: optimizer steps in all.
+        seed: of the order; each epoch has its own.
+    """
+
+    samples: int
+    per_step: int
+    steps: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of a pass; the last one of a pass may be smaller.
+
+        >>> Schedule(samples=10, per_step=4, steps=9, seed=0).steps_per_epoch
+        3
+        """
+        return -(-self.samples // self.per_step)
+
+    def indices(self, step: int) -> list[int]:
+        """Samples of optimizer step `step` (from 1).
+
+        >>> plan = Schedule(samples=5, per_step=2, steps=6, seed=0)
+        >>> sorted(plan.indices(1) + plan.indices(2) + plan.indices(3)), len(plan.indices(3))
+        ([0, 1, 2, 3, 4], 1)
+        """
+        epoch, place = divmod(step - 1, self.steps_per_epoch)
+        order = _order(self.samples, f"{self.seed} {epoch}")
+        return list(order[place * self.per_step : (place + 1) * self.per_step])
+
+    def epochs(self, step: int) -> float:
+        """Passes over the data after `step` steps.
+
+        >>> Schedule(samples=5, per_step=2, steps=6, seed=0).epochs(6)
+        2.0
+        """
+        whole, place = divmod(step, self.steps_per_epoch)
+        return whole + min(1.0, place * self.per_step / self.samples)
+
+
+@functools.lru_cache(maxsize=2)
+def _order(samples: int, seed: str) -> tuple[int, ...]:
+    order = list(range(samples))
+    random.Random(seed).shuffle(order)  # noqa: S311 (an order, not a secret)
+    return tuple(order)
+
+
+def schedule(samples: int, *, per_step: int, epochs: float, max_steps: int | None, seed: int) -> Schedule:
+    """The order of a training that ends after `epochs` passes or `max_steps` steps, whichever comes first.
+
+    >>> schedule(10, per_step=4, epochs=1.5, max_steps=None, seed=0).steps
+    5
+    >>> schedule(10, per_step=4, epochs=1.5, max_steps=2, seed=0).steps
+    2
+    """
+    per_epoch = -(-samples // per_step)
+    wanted = max(1, math.ceil(epochs * per_epoch))
+    return Schedule(samples, per_step, min(wanted, max_steps or wanted), seed)
+
+
+def learning_rate(step: int, *, steps: int, peak: float, warmup: int) -> float:
+    """The rate of optimizer step `step` (from 1): linear to the peak, then linear to 0 behind the last step.
+
+    It is transformers' linear schedule: the first warm-up step has rate 0.
+
+    >>> [learning_rate(step, steps=4, peak=1.0, warmup=2) for step in (1, 2, 3, 4)]
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    before = step - 1
+    if before < warmup:
+        return peak * before / max(1, warmup)
+    return peak * max(0.0, (steps - before) / max(1, steps - warmup))
+
+
+def ends(steps: int) -> int:
+    """Steps that count as the first, and as the last, of a training: a tenth, at least one.
+
+    >>> ends(30), ends(4)
+    (3, 1)
+    """
+    return max(1, steps // 10)
+
+
+def share(items: Sequence[Item], rank: int, processes: int) -> list[Item]:
+    """What process `rank` takes of items sorted by length: every `processes`-th, so that all have equal work.
+
+    >>> share("abcde", 1, 2)
+    ['b', 'd']
+    """
+    return list(items[rank::processes])
+
+
+def micro_batches(examples: Sequence[Example], size: int) -> list[list[Example]]:
+    """Examples in batches of at most `size`, the longest first, each with others of about its length.
+
+    A step's loss is normalised over all its tokens, so who shares a batch with whom changes padding and nothing else.
+    """
+    ordered = sorted(examples, key=lambda example: -example.tokens)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]

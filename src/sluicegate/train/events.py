@@ -1,0 +1,91 @@
+"""What the loop tells its tracker: on the first process only, and no step twice when a training goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sluicegate.folder import EVENTS, git_commit
+from sluicegate.models import Facts
+from sluicegate.records import Run
+from sluicegate.settings import TrainSettings
+from sluicegate.tracking import Status, Tracker
+from sluicegate.tracking.spool import curves
+from sluicegate.train.step import Taken
+
+POINTS = 500
+"""Points of a loss curve, about; longer trainings tell every few steps."""
+
+
+class Events:
+    """The tracker as the loop sees it.
+
+    Args:
+        main: whether this is the first process; the others tell nothing.
+        steps: optimizer steps of the training.
+    """
+
+    def __init__(self, tracker: Tracker, model_dir: Path, *, main: bool, steps: int) -> None:
+        self.tokens_per_s = 0.0
+        """Training tokens a second since the last step told, padding left out."""
+        self._tracker, self._folder, self._main = tracker, model_dir, main
+        self._steps, self._every = steps, max(1, steps // POINTS)
+        spool = model_dir / EVENTS
+        known = curves(spool) if main and spool.exists() else {}
+        self._told = {name: points[-1][0] for name, points in known.items()}
+        self._since, self._tokens = time.monotonic(), 0
+
+    def begin(self, run: Run, facts: Facts, *, experiment: str, parent: Path | None) -> None:
+        """The run and its settings; of one that goes on, that it does."""
+        if self._main:
+            tags = {"arm": run.arm, "stage": "" if run.stage is None else str(run.stage), "git_commit": git_commit()}
+            self._tracker.run(run.name, experiment, parent, tags)
+            if not self._told:
+                about = {"base": facts.base, "loaded_in_4bit": facts.loaded_in_4bit, "why_4bit": facts.why_4bit}
+                self._tracker.params({**run.settings, **about})
+
+    def data(self, settings: TrainSettings, run: Run, *, train: int, val: int) -> None:
+        """The files that went in, with their numbers of samples."""
+        if self._main and not self._told:
+            self._tracker.dataset("train", settings.dataset_path, run.data_sha256, train)
+            if settings.val_dataset_path:
+                self._tracker.dataset("val", settings.val_dataset_path, str(run.settings["val_sha256"]), val)
+
+    def step(self, step: int, taken: Taken) -> None:
+        """A step's figures."""
+        self._tokens += taken.tokens
+        if step % self._every and step not in {1, self._steps}:
+            return
+        now = time.monotonic()
+        self.tokens_per_s = self._tokens / max(1e-9, now - self._since)
+        self._since, self._tokens = now, 0
+        self._metrics(
+            step,
+            {
+                "train/loss": taken.loss,
+                "train/learning_rate": taken.learning_rate,
+                "train/grad_norm": taken.grad_norm,
+                "train/tokens_per_s": self.tokens_per_s,
+            },
+        )
+
+    def validation(self, step: int, loss: float) -> None:
+        """The validation loss after a step; the time it took does not count as training."""
+        self._metrics(step, {"val/loss": loss})
+        self._since, self._tokens = time.monotonic(), 0
+
+    def _metrics(self, step: int, values: dict[str, float]) -> None:
+        if self._main and step > self._told.get(next(iter(values)), -1):
+            self._tracker.metrics(values, step)
+
+    def files(self) -> None:
+        """The finished model's files."""
+        if self._main:
+            for path in sorted(self._folder.iterdir()):
+                if path.is_file() and not path.name.startswith(".") and path.name != EVENTS:
+                    self._tracker.artifact(path, "model")
+
+    def end(self, status: Status) -> None:
+        """How the run ended."""
+        if self._main:
+            self._tracker.end(status)

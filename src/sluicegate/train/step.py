@@ -1,0 +1,225 @@
+"""One optimizer step and one validation, on one process or several, with as much memory as there is.
+
+The loss of a step is the sum of its target tokens' losses over their number, whatever the micro-batches and
+processes they are spread over. Which step is taken when, and what is kept of it, is the loop's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from sluicegate.console import say
+from sluicegate.errors import UserError
+from sluicegate.models import Example, Learner
+from sluicegate.settings import TrainSettings
+from sluicegate.train.batches import Schedule, learning_rate, micro_batches, share
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that a step needs.
+
+    Args:
+        accelerator: accelerate's, for device, precision and processes.
+        model: `learner.scored` as accelerate wrapped it.
+        names: name → tensor of everything that is trained.
+        train, val: examples; `val` is empty without a validation file.
+    """
+
+    settings: TrainSettings
+    accelerator: Any
+    learner: Learner
+    model: Any
+    optimizer: Any
+    names: dict[str, Any]
+    schedule: Schedule
+    train: Sequence[Example]
+    val: Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Figures of one optimizer step.
+
+    Args:
+        loss: mean per target token.
+        grad_norm: of all gradients together, before clipping.
+        tokens: training tokens, over all processes, padding left out.
+        micro_batch: samples at once that fitted into memory.
+        stop: whether any process was asked to stop.
+    """
+
+    loss: float
+    grad_norm: float
+    tokens: int
+    learning_rate: float
+    micro_batch: int
+    stop: bool
+
+
+def take(training: Training, step: int, micro_batch: int, *, stop: Callable[[], bool]) -> Taken:
+    """Take optimizer step `step` (from 1).
+
+    Args:
+        training: what to train, on what.
+        step: which one; it decides the samples, the rate and the random state.
+        micro_batch: samples at once to begin with.
+        stop: asked, once gradients are there, whether this process was told to stop; the step is taken all the same.
+
+    Raises:
+        UserError: loss or gradients are not finite (the weights are those of before the step), or too little memory.
+    """
+    settings, accelerator, schedule = training.settings, training.accelerator, training.schedule
+    examples = [training.train[index] for index in schedule.indices(step)]
+    loss, micro_batch = with_memory(training, micro_batch, lambda size: _gradients(training, examples, step, size))
+    told = torch.stack([loss, loss.new_tensor(float(stop()))])
+    seen, stops = accelerator.reduce(told, "sum").tolist()
+    refuse_not_finite("loss", seen, step)
+    norm = float(accelerator.clip_grad_norm_(training.names.values(), settings.max_grad_norm))
+    refuse_not_finite("gradient norm", norm, step)
+    rate = learning_rate(step, steps=schedule.steps, peak=settings.learning_rate, warmup=settings.warmup_steps)
+    for group in training.optimizer.param_groups:
+        group["lr"] = rate
+    if _attempt(lambda _: training.optimizer.step(), micro_batch) is None:
+        # It may have changed some weights already, so it cannot be done again.
+        raise _out_of_memory(training, micro_batch, "for the optimizer")
+    return Taken(seen, norm, sum(example.tokens for example in examples), rate, micro_batch, stops > 0)
+
+
+def _gradients(training: Training, examples: Sequence[Example], step: int, micro_batch: int) -> torch.Tensor:
+    """Add up the gradients of this process's part of a step; returns its part of the step's loss."""
+    accelerator, processes = training.accelerator, training.accelerator.num_processes
+    targets = sum(example.targets for example in examples)
+    mine = share(sorted(examples, key=lambda example: -example.tokens), accelerator.process_index, processes)
+    # A process without a sample still has to meet the others when gradients are exchanged.
+    batches = micro_batches(mine, micro_batch) or [[examples[0]]]
+    weight = (1.0 if mine else 0.0) / targets
+    training.optimizer.zero_grad(set_to_none=True)
+    seeded(training.settings.seed, step, accelerator.process_index)
+    loss = torch.zeros((), device=accelerator.device)
+    for number, batch in enumerate(batches, start=1):
+        exchange = contextlib.nullcontext() if number == len(batches) else accelerator.no_sync(training.model)
+        with exchange:
+            part = training.model(**_on_device(training, batch)) * weight
+            # Gradients are averaged over the processes, and a sum is wanted.
+            accelerator.backward(part * processes)
+        loss += part.detach()
+    return loss
+
+
+def validation_loss(training: Training, micro_batch: int, stop: Callable[[], bool]) -> float | None:
+    """Mean loss per target token over the validation examples; None where a signal asked to stop meanwhile."""
+    accelerator, scored = training.accelerator, training.learner.scored
+    ordered = sorted(training.val, key=lambda example: -example.tokens)
+    mine = share(ordered, accelerator.process_index, accelerator.num_processes)
+    total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+    scored.eval()
+    with torch.no_grad():
+        for batch in micro_batches(mine, micro_batch):
+            if stop():
+                total[1] = 1.0
+                break
+            total[0] += scored(**_on_device(training, batch)).double()
+    scored.train()
+    loss, stops = accelerator.reduce(total, "sum").tolist()
+    return None if stops else loss / sum(example.targets for example in training.val)
+
+
+def seeded(seed: int, step: int, process: int) -> None:
+    """Set torch's random state to what it is at the start of a step: a function of the run's seed and the step.
+
+    So there is none to save, and a step that is taken again draws the same dropout.
+    """
+    name = hashlib.sha256(f"{seed} {step} {process}".encode()).digest()
+    torch.manual_seed(int.from_bytes(name[:8], "big"))
+
+
+def with_memory(training: Training, micro_batch: int, work: Callable[[int], Value]) -> tuple[Value, int]:
+    """Do `work(micro_batch)`; out of memory, halve the micro-batch and do it again.
+
+    Returns:
+        What the work returned, and the micro-batch it did it with.
+
+    Raises:
+        UserError: a micro-batch of 1 does not fit, or it happened in one of several processes.
+    """
+    while True:
+        done = _attempt(work, micro_batch)
+        if done is not None:
+            return done[0], micro_batch
+        micro_batch = _smaller(training, micro_batch)
+
+
+def _attempt(work: Callable[[int], Value], micro_batch: int) -> tuple[Value] | None:
+    """The work's value, or None where memory ran out; the traceback, which holds tensors, dies here."""
+    try:
+        return (work(micro_batch),)
+    except RuntimeError as fault:
+        if ran_out_of_memory(fault):
+            return None
+        raise
+
+
+def ran_out_of_memory(fault: RuntimeError) -> bool:
+    """Whether torch says so, of a GPU or of this machine."""
+    return isinstance(fault, torch.OutOfMemoryError) or "can't allocate memory" in str(fault)
+
+
+def _smaller(training: Training, micro_batch: int) -> int:
+    """Half the micro-batch, with the memory of the failed attempt given back."""
+    several = training.accelerator.num_processes > 1
+    if micro_batch == 1 or several:
+        raise _out_of_memory(training, micro_batch, "in one of several processes" if several else "")
+    training.optimizer.zero_grad(set_to_none=True)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = micro_batch // 2
+    say(f"out of memory with {micro_batch} samples at once: going on with {half} and more accumulation")
+    return half
+
+
+def _out_of_memory(training: Training, micro_batch: int, where: str) -> UserError:
+    return UserError(
+        f"out of memory with {micro_batch} sample(s) at once {where}".rstrip(),
+        wanted="memory for the model, its optimizer and a micro-batch",
+        seen=f"forecast {training.learner.facts.forecast_gib:.2f} GiB, and no more was free",
+        mend="lower BATCH_SIZE (raise GRADIENT_ACCUMULATION_STEPS), MAX_SEQ_LENGTH or LORA_R, or LOAD_IN_4BIT=true, "
+        "under another MODEL_NAME",
+    )
+
+
+def peak_bytes() -> int:
+    """Most GPU memory this process has held at once, in bytes; 0 without a GPU."""
+    return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0
+
+
+def _on_device(training: Training, batch: Sequence[Example]) -> dict[str, Any]:
+    device = training.accelerator.device
+    return {name: tensor.to(device) for name, tensor in training.learner.batch(batch).items()}
+
+
+def refuse_not_finite(what: str, value: float, step: int) -> None:
+    """Stop a training whose figures make no sense any more.
+
+    Raises:
+        UserError: the value is NaN or infinite.
+    """
+    # NaN and infinity are the only values whose difference with themselves is not 0.
+    if value - value != 0.0:
+        raise UserError(
+            f"step {step}: the {what} is {value}; the training was stopped",
+            wanted="a finite number",
+            seen=str(value),
+            mend="lower LEARNING_RATE or MAX_GRAD_NORM, or raise WARMUP_STEPS, under another MODEL_NAME; "
+            "the last checkpoint is kept",
+        )

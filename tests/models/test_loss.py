@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from sluicegate.models.loss import SummedLoss, sliced_loss
+
+pytestmark = pytest.mark.torch
+BATCH = {
+    "ids": torch.tensor([[1, 5, 6, 7, 8, 2], [1, 9, 10, 2, 0, 0]]),
+    "columns": torch.tensor([1, 2, 3, 4]),
+    "rows": torch.tensor([1, 2, 3, 4, 5]),
+    "targets": torch.tensor([7, 8, 2, 10, 2]),
+}
+LABELS = ([-100, -100, -100, 7, 8, 2], [-100, -100, 10, 2])
+SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 64}
+
+
+def _llama() -> Any:
+    return LlamaForCausalLM(LlamaConfig(**SIZES, initializer_range=0.2))
+
+
+def _capped() -> Any:
+    """Logits are capped behind the head."""
+    config = Gemma2Config(
+        **SIZES, num_key_value_heads=2, head_dim=16, final_logit_softcapping=1.0, initializer_range=0.5
+    )
+    return Gemma2ForCausalLM(config)
+
+
+def _gpt2() -> Any:
+    """No rotary positions, biases, a head that shares the embedding."""
+    return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=64, n_positions=32))
+
+
+@pytest.mark.parametrize("make", [_llama, _capped, _gpt2])
+def test_the_loss_is_that_of_the_models_own_forward(make: Callable[[], Any]) -> None:
+    torch.manual_seed(0)
+    model = make().eval()
+    wanted = 0.0
+    for ids, labels in zip(BATCH["ids"], LABELS, strict=True):
+        own = {"input_ids": ids[None, : len(labels)], "labels": torch.tensor([labels])}
+        wanted += float(model(**own).loss.detach()) * sum(label >= 0 for label in labels)
+    assert float(SummedLoss(model).eval()(**BATCH).detach()) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize(("make", "short"), [(_llama, True), (_capped, False), (_gpt2, True)])
+def test_the_short_way_is_taken_only_where_it_gives_the_models_logits(make: Callable[[], Any], short: bool) -> None:
+    torch.manual_seed(0)
+    assert (SummedLoss(make())._parts[1] is not None) == short
+
+
+def test_a_forward_that_cannot_pick_columns_gives_the_same() -> None:
+    torch.manual_seed(0)
+    model = _capped().eval()
+    scored = SummedLoss(model).eval()
+    picked = float(scored(**BATCH).detach())
+    scored._picks = False
+    assert float(scored(**BATCH).detach()) == pytest.approx(picked, rel=1e-6)
+
+
+def test_the_trial_leaves_the_mode_as_it_was() -> None:
+    model = _llama().train()
+    SummedLoss(model)
+    assert model.training
+
+
+def test_parameters_are_listed_once() -> None:
+    model = _llama()
+    assert len(list(SummedLoss(model).named_parameters(remove_duplicate=False))) == len(list(model.named_parameters()))
+
+
+def test_a_model_without_such_parts_goes_the_long_way() -> None:
+    class Odd(nn.Module):  # type: ignore[misc]
+        def forward(self, input_ids: torch.Tensor, use_cache: bool) -> Any:
+            return SimpleNamespace(logits=nn.functional.one_hot(input_ids, 64).float())
+
+    assert float(SummedLoss(Odd())(**BATCH)) > 0
+
+
+@pytest.mark.parametrize("at_once", [1, 64, 200, 10**6])
+def test_slices_change_neither_loss_nor_gradients(at_once: int) -> None:
+    torch.manual_seed(0)
+    head, targets = nn.Linear(8, 64, bias=False), torch.arange(10)
+    hidden = torch.randn(10, 8, requires_grad=True)
+    whole = nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+    wanted = torch.autograd.grad(whole, [hidden, head.weight])
+    found = sliced_loss(hidden, head, targets, at_once=at_once)
+    assert float(found.detach()) == pytest.approx(float(whole.detach()), rel=1e-5)
+    for one, other in zip(torch.autograd.grad(found, [hidden, head.weight]), wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)

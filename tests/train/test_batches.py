@@ -1,0 +1,69 @@
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.train.batches import Schedule, learning_rate, micro_batches, schedule, share
+
+
+@dataclass(frozen=True)
+class Length:
+    tokens: int
+    targets: int = 1
+
+
+@given(samples=st.integers(1, 40), per_step=st.integers(1, 12), seed=st.integers(0, 5))
+def test_every_pass_takes_every_sample_once(samples: int, per_step: int, seed: int) -> None:
+    plan = Schedule(samples, per_step, steps=1000, seed=seed)
+    for epoch in range(2):
+        first = epoch * plan.steps_per_epoch + 1
+        seen = [index for step in range(first, first + plan.steps_per_epoch) for index in plan.indices(step)]
+        assert sorted(seen) == list(range(samples))
+
+
+def test_passes_and_seeds_have_orders_of_their_own() -> None:
+    orders = [tuple(Schedule(30, 30, 9, seed).indices(step)) for seed in (0, 1) for step in (1, 2)]
+    assert len(set(orders)) == 4
+    assert orders[0] == tuple(Schedule(30, 30, 9, 0).indices(1))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "steps"), [(3.0, None, 9), (0.5, None, 2), (0.01, None, 1), (3.0, 4, 4), (1.0, 100, 3)]
+)
+def test_the_training_ends_at_whichever_comes_first(epochs: float, max_steps: int | None, steps: int) -> None:
+    assert schedule(10, per_step=4, epochs=epochs, max_steps=max_steps, seed=0).steps == steps
+
+
+def test_epochs_count_the_samples_taken() -> None:
+    plan = Schedule(10, 4, 9, 0)
+    assert [plan.epochs(step) for step in (0, 1, 2, 3, 4)] == [0.0, 0.4, 0.8, 1.0, 1.4]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("warmup", [0, 3, 20])
+def test_the_rate_is_that_of_transformers_linear_schedule(warmup: int) -> None:
+    import torch
+    from transformers import get_linear_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = get_linear_schedule_with_warmup(optimizer, warmup, 10)
+    for step in range(1, 11):
+        assert learning_rate(step, steps=10, peak=0.1, warmup=warmup) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+
+
+def test_processes_share_the_work_without_gaps() -> None:
+    parts = [share(range(7), rank, 3) for rank in range(3)]
+    assert sorted(index for part in parts for index in part) == list(range(7))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@given(lengths=st.lists(st.integers(1, 50), max_size=20), size=st.integers(1, 6))
+def test_micro_batches_hold_everything_with_neighbours_in_length(lengths: list[int], size: int) -> None:
+    batches = micro_batches([Length(tokens) for tokens in lengths], size)
+    assert Counter(example.tokens for batch in batches for example in batch) == Counter(lengths)
+    assert all(1 <= len(batch) <= size for batch in batches)
+    assert [example.tokens for batch in batches for example in batch] == sorted(lengths, reverse=True)
