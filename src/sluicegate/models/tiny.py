@@ -163,8 +163,7 @@ def _scale(model: Any) -> None:
     The head stays frozen, and the last RMSNorm hands it vectors of length √hidden: a logit is at most
     √hidden · |row|. With the usual standard deviation of 0.02 that is 5, and no token could become likely; with
     2/√hidden it is 2·√hidden = 32. The embedding is larger and the blocks' outputs are smaller than what keeps
-    the variance, so that the token itself is not drowned by what random layers make of it. Measured on 400
-    samples of the demo corpus, r = 32, 200 steps: 93% of held-out answers exact, against 28% without this.
+    the variance, so that the token itself is not drowned by what random layers make of it.
     """
     model.lm_head.weight.mul_(2.0)
     model.model.embed_tokens.weight.mul_(4.0)

@@ -14,8 +14,9 @@ from sluicegate.stages.evidence import Evidence
 
 Criterion = Callable[[Evidence], Check]
 MINIMUM_COVERAGE = 0.95
-MEMORY_SLACK = 1.10
-"""The peak may exceed the forecast by this factor."""
+MEMORY_SLACK = 1.3
+"""The peak may exceed the forecast by this factor: a Llama-3-8B in 4-bit on an H200 took 8.50 GiB where 8.56 were
+forecast (micro-batch 1), 16.03 where 13.62 were (micro-batch 4)."""
 
 
 def points(value: float | None) -> str:
