@@ -24,4 +24,5 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     for name in TrainSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("SLUICEGATE_PROGRESS_S", "5")
     yield

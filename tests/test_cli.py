@@ -79,6 +79,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
         (("plan", "nonesuch"), "wanted: one of demo"),
         (("stage", "1", "--study", "no/such.yaml"), "not found"),
         (("report", "no/such/folder"), "no run folder"),
+        (("report", "."), "no run folder; nothing was written"),
         (("sync", "no/such/folder"), "nothing to send"),
         (("train",), "DATASET_PATH"),
         (

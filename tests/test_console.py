@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from sluicegate.console import PROGRESS, Live, Progress
 
 
@@ -26,6 +28,16 @@ def test_progress_speaks_now_and_then() -> None:
         for done in (1, 2, 3):
             progress.update(done)
     assert out.getvalue().splitlines() == ["train 1/3", "train 2/3", "train 3/3"]
+
+
+def test_children_speak_more_often_when_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICEGATE_PROGRESS_S", "")
+    assert Progress("x", 1).every == 5.0
+    monkeypatch.delenv("SLUICEGATE_PROGRESS_S")
+    Live(Terminal())
+    assert Progress("x", 1).every == 0.5
+    monkeypatch.setenv("SLUICEGATE_PROGRESS_S", "soon")
+    assert Progress("x", 1).every == 5.0
 
 
 def test_progress_on_a_terminal_stays_on_its_line() -> None:

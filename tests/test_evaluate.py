@@ -194,7 +194,7 @@ def test_scores_without_their_digests_and_of_another_model_are_refused(files: Fi
         files.evaluate()
     files.put([sample(0)], [prediction(0)])
     files.out.with_name(files.out.name + ".inputs.json").unlink()
-    with pytest.raises(UserError, match="holds scores of other answers"):
+    with pytest.raises(UserError, match="is not beside it"):
         files.evaluate()
 
 
@@ -295,3 +295,18 @@ def test_the_summary_averages_draws_within_a_sample_and_counts_what_was_not_judg
         "m      exact_match  0.750  2       75%",
         "m      length           -  0        0%",
     ]
+
+
+def test_somebody_elses_file_is_left_as_it_is(files: Files) -> None:
+    files.out.parent.mkdir(parents=True)
+    files.out.write_text('{"one line": "without an end"}')
+    with pytest.raises(UserError, match="is not beside it"):
+        files.evaluate()
+    assert files.out.read_text() == '{"one line": "without an end"}'
+
+
+def test_a_folder_is_no_score_file(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for files.out in (tmp_path, Path(), Path("..")):
+        with pytest.raises(UserError, match="is a folder"):
+            files.evaluate()

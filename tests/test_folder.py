@@ -54,7 +54,11 @@ def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
 def test_a_step_is_done_only_with_the_same_inputs_and_its_outputs(tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
     out.write_text("x")
-    folder.Steps(tmp_path / "steps.json").stamp("train", "aaa", seconds=1.5, outputs=[out])
+    begun = folder.Steps(tmp_path / "steps.json")
+    begun.spend("train", 1.0)
+    assert not begun.done("train", "aaa")
+    begun.spend("train", 0.5)
+    begun.stamp("train", "aaa", outputs=[out])
     steps = folder.Steps(tmp_path / "steps.json")
     assert steps.done("train", "aaa")
     assert not steps.done("train", "bbb")
@@ -68,7 +72,7 @@ def test_stamps_move_with_the_run_folder(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     (old / "out").write_text("x")
-    folder.Steps(old / "steps.json").stamp("a", "1", seconds=0, outputs=[old / "out"])
+    folder.Steps(old / "steps.json").stamp("a", "1", outputs=[old / "out"])
     old.rename(new)
     assert folder.Steps(new / "steps.json").done("a", "1")
 
@@ -87,3 +91,13 @@ def test_the_image_tells_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert folder.git_commit() == "abc123"
     finally:
         folder.git_commit.cache_clear()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", "[" * 100_000, '{"a": 1}', '{"a": {"inputs_sha256": "x"}}'])
+def test_damaged_stamps_are_told_of_with_the_way_out(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "steps.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"steps\.json: damaged") as caught:
+        folder.Steps(path)
+    assert caught.value.mend.startswith(f"rm {path}")
+    assert path.read_text() == text

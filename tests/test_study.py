@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sluicegate import study
 from sluicegate.errors import UserError, UserErrors
@@ -50,6 +51,8 @@ def test_spelling_and_comments_do_not_change_the_digest_but_meaning_does() -> No
         ("stages: {9: {}}", "stages.9"),
         ("stages: {2: {train: {hf_token: x}}}", "the stage sets it itself"),
         ("stages: {2: {hours: -1}}", "hours"),
+        ("generate: {draws: 4}", "temperature: 0 makes all 4 draws the same"),
+        ("stages: {3: {draws: 2}}", "temperature: 0 makes all 2 draws the same"),
         ("colour: red", "colour"),
         ("name: ../../etc", "name"),
         ("arms: {}", "arms"),
@@ -71,7 +74,11 @@ def test_several_faults_come_together() -> None:
     assert {fault.what for fault in caught.value.faults} == {"colour", "alpha"}
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b", "just words", "a: [", "a: !!python/object:os.system x"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "- a\n- b", "just words", "a: [", "a: !!python/object:os.system x", "a: 2026-13-45", "a: !!timestamp 9-9",
+     "a: " + "1" * 5000, "[" * 20_000],
+)  # fmt: skip
 def test_what_is_no_study_is_refused(text: str) -> None:
     with pytest.raises(UserError):
         study.parse(text, "mine.yaml")
@@ -86,3 +93,11 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_settings_that_a_stage_manages_are_settings() -> None:
     assert set(TrainSettings.model_fields) >= study.MANAGED
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf"])
+def test_a_setting_that_is_no_number_is_refused(value: str) -> None:
+    raw = yaml.safe_load(GOOD)
+    raw["train"] = {"learning_rate": float(value.removeprefix("."))}
+    with pytest.raises(UserErrors, match=r"learning_rate"):
+        study.parse(yaml.safe_dump(raw), "mine.yaml")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from sluicegate.errors import RETRY, UserError
 if TYPE_CHECKING:
     from sluicegate.records import Verdict
     from sluicegate.stages.run import Order
+
+LAST_STAGE = 4
 
 
 def run(arguments: Namespace) -> int:
@@ -38,22 +42,39 @@ def _order(arguments: Namespace) -> Order:
     from sluicegate.stages.run import Order
 
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return Order(study.load(arguments.study), arguments.runs, uri, override=arguments.override)
+    elsewhere = [] if arguments.runs == Path("runs") else ["--runs", str(arguments.runs)]
+    words = shlex.join(["--study", arguments.study, *elsewhere])
+    return Order(study.load(arguments.study), arguments.runs, uri, override=arguments.override, words=words)
 
 
 def _conclude(order: Order, verdicts: Sequence[Verdict]) -> int:
     """The verdict table, what to do next, and where to look."""
+    from sluicegate.records import Outcome
     from sluicegate.report.text import verdict_table
+    from sluicegate.stages.ledger import latest, read_entries
     from sluicegate.stages.run import exit_code
     from sluicegate.tracking import default_uri
 
     print(verdict_table(verdicts))
-    for step in verdicts[-1].next_steps:
+    newest = verdicts[-1]
+    goes_on = newest.outcome is Outcome.GO and newest.stage < LAST_STAGE
+    for step in [f"sluicegate stage {newest.stage + 1} {order.words}"] if goes_on else newest.next_steps:
         print(f"next:   {step}")
-    newest = max((order.runs / order.study.name).glob(f"stage{verdicts[-1].stage}-*/report.html"), default=None)
-    print(f"report: {newest}")
-    print(f"MLflow: mlflow ui --host 127.0.0.1 --backend-store-uri {order.uri or default_uri(order.runs)}")
+    entry = latest(read_entries(order.ledger), newest.stage, order.study.sha256)
+    if entry is not None:
+        print(f"report: {order.runs / order.study.name / entry.attempt / 'report.html'}")
+    print(f"MLflow: {_window(order.uri or default_uri(order.runs))}")
     return exit_code(verdicts)
+
+
+def _window(uri: str) -> str:
+    """Where a browser finds the runs: the server, or the command that serves a local store."""
+    from sluicegate.tracking.redact import without_credentials
+
+    if uri.startswith("http"):
+        return without_credentials(uri)
+    python = min(sys.executable, os.path.relpath(sys.executable), key=len)
+    return f"{python} -m mlflow ui --host 127.0.0.1 --backend-store-uri {without_credentials(uri)}"
 
 
 def plan(arguments: Namespace) -> int:
@@ -180,11 +201,18 @@ def compare(arguments: Namespace) -> int:
 
 def report(arguments: Namespace) -> int:
     """The report of a run folder."""
+    from sluicegate import folder as layout
     from sluicegate import report as reporting
 
     if not arguments.folder.is_dir():
         raise UserError(
             f"{arguments.folder}: no run folder", wanted="runs/<study>/stage<N>-<time>", seen="no such folder"
+        )
+    if not any((arguments.folder / name).exists() for name in (layout.STUDY, layout.VERDICT, layout.ARMS)):
+        raise UserError(
+            f"{arguments.folder}: no run folder; nothing was written",
+            wanted="runs/<study>/stage<N>-<time>",
+            seen=f"a folder without {layout.STUDY}, {layout.VERDICT} and {layout.ARMS}",
         )
     for path in reporting.write(arguments.folder).values():
         print(path)

@@ -6,6 +6,7 @@ one line now and then, `label 40/375 loss=1.23 …`, so that the same text serve
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -13,7 +14,9 @@ import time
 from types import TracebackType
 from typing import IO
 
-PLAIN_EVERY_S = 5.0
+PLAIN_EVERY_S, DRAWN_EVERY_S = 5.0, 0.5
+EVERY_VARIABLE = "SLUICEGATE_PROGRESS_S"
+"""Seconds between two plain lines; a process with a terminal sets it for its children, to draw what they say."""
 PROGRESS = re.compile(r"(^|\s)\d+/\d+(\s|$)")
 
 
@@ -28,11 +31,12 @@ class Progress:
     Args:
         label: what is being done, at most a few words.
         total: units of work in all; 0 where unknown.
-        every: seconds between two plain lines.
+        every: seconds between two plain lines (default: SLUICEGATE_PROGRESS_S, else 5).
     """
 
-    def __init__(self, label: str, total: int, *, every: float = PLAIN_EVERY_S, stream: IO[str] | None = None) -> None:
-        self.label, self.total, self.every = label, total, every
+    def __init__(self, label: str, total: int, *, every: float | None = None, stream: IO[str] | None = None) -> None:
+        self.label, self.total = label, total
+        self.every = _seconds(os.environ.get(EVERY_VARIABLE)) if every is None else every
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._shown = self._started = time.monotonic()
@@ -71,6 +75,13 @@ class Progress:
             )
 
 
+def _seconds(said: str | None) -> float:
+    try:
+        return max(0.0, float(said or PLAIN_EVERY_S))
+    except ValueError:
+        return PLAIN_EVERY_S
+
+
 class Live:
     """Shows the lines of a child process: progress in place on a terminal, everything as plain lines elsewhere."""
 
@@ -78,6 +89,8 @@ class Live:
         self._stream = stream or sys.stderr
         self._tty = self._stream.isatty()
         self._drawn = False
+        if self._tty:
+            os.environ.setdefault(EVERY_VARIABLE, str(DRAWN_EVERY_S))
 
     def __call__(self, line: str) -> None:
         """Show one line; the control characters in it are dropped, since a model may have written them."""

@@ -179,6 +179,11 @@ def _key(score: Score) -> Key:
     return (score.sample_id, score.draw, score.metric)
 
 
+def unsettled(out: Path) -> bool:
+    """Whether a score file holds rows that would be scored again: what was our failure, not the model's."""
+    return any(not _settled(row) for row in jsonl.read(Score, out))
+
+
 def _settled(score: Score) -> bool:
     """Whether the row stands; what was our failure, or had no prediction yet, is scored again."""
     return score.value is not None or not score.why.startswith((INFRA, NO_PREDICTION))
@@ -187,6 +192,10 @@ def _settled(score: Score) -> bool:
 @contextlib.contextmanager
 def _held(out: Path) -> Iterator[None]:
     """Keep a second process from the same score file."""
+    if out.is_dir():
+        raise UserError(
+            f"{out}: is a folder", wanted="a file", mend=f"give a file in it, such as {out / 'scores.jsonl'}"
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out.with_name(f".{out.name}.lock"))
@@ -214,6 +223,13 @@ def _kept(out: Path, work: _Work) -> dict[Key, Score]:
     """
     if not out.exists():
         return {}
+    if out.stat().st_size and not out.with_name(out.name + INPUTS).exists():
+        raise UserError(  # before a torn line is cut off: the whole of somebody's JSON may be one line without an end
+            f"{out}: holds something, and {out.name}{INPUTS} is not beside it",
+            wanted="scores that evaluate wrote, with their digests beside them, or no file",
+            seen=f"{out.stat().st_size} bytes of unknown origin",
+            mend="choose another file, or move this one away",
+        )
     jsonl.cut_torn_line(out)
     rows = jsonl.read(Score, out)
     noted, now = _noted(out), _digests(work, work.samples)

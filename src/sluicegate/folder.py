@@ -80,14 +80,14 @@ def holding(path: Path) -> Iterator[None]:
 
 
 class Steps:
-    """The stamps of a run folder: step name → digest of its inputs, seconds, outputs.
+    """The stamps of a run folder: step name → digest of its inputs, seconds spent, outputs.
 
     A stamp is written after the step's outputs, so a kill between the two only repeats the step.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamps: dict[str, dict[str, Any]] = json.loads(read_text(path)) if path.exists() else {}
+        self._stamps = _stamps(path) if path.exists() else {}
 
     def done(self, name: str, inputs_sha256: str) -> bool:
         """Whether the step ended well with these inputs and its outputs still lie there."""
@@ -96,18 +96,46 @@ class Steps:
             return False
         return all((self._path.parent / output).exists() for output in stamp["outputs"])
 
-    def stamp(self, name: str, inputs_sha256: str, *, seconds: float, outputs: Sequence[Path]) -> None:
+    def stamp(self, name: str, inputs_sha256: str, *, outputs: Sequence[Path]) -> None:
         """Record that the step ended well; outputs are kept relative to the run folder."""
-        self._stamps[name] = {
-            "inputs_sha256": inputs_sha256,
-            "seconds": round(seconds, 3),
-            "outputs": [os.path.relpath(output, self._path.parent) for output in outputs],
-        }
+        self._write(
+            name, inputs_sha256=inputs_sha256, outputs=[os.path.relpath(path, self._path.parent) for path in outputs]
+        )
+
+    def spend(self, name: str, seconds: float) -> None:
+        """Add to the step's wall seconds, however it ended: a failed or interrupted training costs as much.
+
+        The step counts as not done until it is stamped again.
+        """
+        self._write(name, inputs_sha256="", seconds=round(self.seconds().get(name, 0.0) + seconds, 3))
+
+    def _write(self, name: str, **told: Any) -> None:
+        unfinished = {"inputs_sha256": "", "seconds": 0.0, "outputs": []}
+        self._stamps[name] = {**unfinished, **self._stamps.get(name, {}), **told}
         write_text(self._path, json.dumps(self._stamps, indent=1) + "\n")
 
     def seconds(self) -> dict[str, float]:
-        """Step name → wall seconds of the run that did it."""
+        """Step name → wall seconds of all its runs."""
         return {name: float(stamp["seconds"]) for name, stamp in self._stamps.items()}
+
+
+def _stamps(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return {
+            name: {
+                "inputs_sha256": str(stamp["inputs_sha256"]),
+                "seconds": float(stamp["seconds"]),
+                "outputs": [str(output) for output in stamp["outputs"]],
+            }
+            for name, stamp in json.loads(read_text(path)).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise UserError(
+            f"{path}: damaged; nothing was run",
+            wanted="the stamps of the steps that ended well",
+            seen=f"{type(fault).__name__}: {fault}",
+            mend=f"rm {path}  (then each step looks for itself at what it has done already)",
+        ) from None
 
 
 @cache

@@ -197,6 +197,13 @@ def cut_torn_line(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        UserError: missing, a folder, or unreadable.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as fault:
+        raise UserError(f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)) from None

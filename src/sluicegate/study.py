@@ -31,7 +31,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_+.-]*$", max_
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Prompts = Literal["plain", "enriched"]
-Scalar = str | int | float | bool | None
+Scalar = str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 
 MANAGED = frozenset(
     {
@@ -132,6 +132,9 @@ class Study(_Part):
             faults.append(f"control and experiment are the same arm {self.control!r}")
         if self.primary not in self.metrics:
             faults.append(f"primary: {self.primary!r} is not one of the metrics {list(self.metrics)}")
+        draws = max([self.generate.draws, *(change.draws or 1 for change in self.stages.values())])
+        if draws > 1 and self.generate.temperature == 0:
+            faults.append(f"generate.temperature: 0 makes all {draws} draws the same text; give 0.7, or 1 draw")
         for train in [part.train for part in self.arms.values()] + [part.train for part in self.stages.values()]:
             _known_settings(train)
         if faults:
@@ -197,7 +200,7 @@ def parse(text: str, where: str) -> Study:
     """A study from YAML text; `where` names it in errors."""
     try:
         raw: Any = yaml.safe_load(text)
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as fault:  # `2026-13-45` is a ValueError
         raise UserError(f"{where}: not YAML", wanted="a study file", seen=" ".join(str(fault).split())) from None
     if not isinstance(raw, dict):
         raise UserError(

@@ -52,3 +52,22 @@ def test_the_table_shows_points_notes_and_what_is_missing() -> None:
     lines = text.splitlines()
     assert len({len(line) for line in lines[:3]}) == 1
     assert lines[2].split()[:6] == ["em", "0", "none", "none", "none", "none"]
+
+
+def test_comparisons_take_the_place_of_nothing_but_comparisons(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    path.write_text("paid for\n")
+    with pytest.raises(UserError, match="holds something else"):
+        write(path, rows(), control="a", experiment="b", primary="em", seed=0, level=0.95)
+    assert path.read_text() == "paid for\n"
+    path.write_text("")
+    for seed in (0, 1):
+        write(path, rows(), control="a", experiment="b", primary="em", seed=seed, level=0.95)
+    assert read(path).seed == 1
+
+
+@pytest.mark.parametrize("minimum", [float("nan"), float("inf"), 7.0, -1.0])
+def test_a_minimum_that_is_no_gain_is_refused(minimum: float) -> None:
+    arm = [Score("s", "m", 0, "em", 1.0)]
+    with pytest.raises(UserError, match="minimum: out of range"):
+        compare(arm, arm, primary="em", minimum=minimum)

@@ -291,8 +291,10 @@ def test_an_unknown_model_is_refused_before_anything_is_written(request_: Reques
 
 
 def test_out_is_a_folder(request_: Request, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a folder"):
-        generate(dataclasses.replace(request_, out=tmp_path))
+    for out in (tmp_path, Path(), Path("..")):
+        with pytest.raises(UserError, match="is a folder"):
+            generate(dataclasses.replace(request_, out=out))
+    assert not tmp_path.with_name(tmp_path.name + ".lock").exists()
 
 
 def test_the_sidecar_records_what_shaped_the_texts(request_: Request) -> None:

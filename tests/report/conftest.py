@@ -25,7 +25,7 @@ CHECKS = (
     Check("coverage", True, "at least 95% of the items judged for both arms", "100.0% of the items"),
     Check("prompt_parity", None, "the same evaluation prompts for both arms", "declared otherwise"),
     Check(
-        "gain_large_enough", True, "upper bound of the gain at least +5.0 points",
+        "gain_not_too_small", True, "upper bound of the gain at least +5.0 points",
         "functional_correctness gain +12.5 points, 90% interval -4.2 to +29.2, n = 8", "", Outcome.STOP,
     ),
     Check(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate import runners
-from sluicegate.errors import Interrupted
+from sluicegate.errors import Interrupted, UserError
 from sluicegate.runners import Job, local
 
 pytestmark = pytest.mark.process
@@ -78,6 +78,27 @@ def test_a_signal_asks_the_child_first_and_then_interrupts(tmp_path: Path, numbe
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_child_that_ignores_the_request_is_killed(
+    tmp_path: Path, signals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "GRACE_S", 0.5 if signals == 1 else 600.0)
+    code = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('x', flush=True)\ntime.sleep(600)"
+    ready = threading.Event()
+
+    def send() -> None:
+        ready.wait(30)
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    with pytest.raises(Interrupted):
+        local.run(job(tmp_path, code), lambda _: ready.set())
+    thread.join()
+
+
 def test_a_fault_while_showing_ends_the_child(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
@@ -97,3 +118,11 @@ def test_a_fault_while_showing_ends_the_child(tmp_path: Path) -> None:
 def test_the_registry_names_modules_that_run() -> None:
     for name in runners.RUNNERS:
         assert callable(runners.load(name).run)
+
+
+@pytest.mark.parametrize("name", ["/dev/full", "file/log"])
+def test_a_log_that_cannot_be_written_is_told_of(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    told = Job("x", (sys.executable, "-c", "print(1, flush=True)"), tmp_path / name)
+    with pytest.raises(UserError, match="cannot be written"):
+        local.run(told, print)

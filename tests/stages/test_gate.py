@@ -31,6 +31,17 @@ RESULT = {
 }  # fmt: skip
 
 
+MANIFEST = {
+    "leaks": [],
+    "evaluation_prompts_sha256": {"control": "a", "experiment": "a"},
+    "files": {
+        "test.jsonl": {"sha256": "t" * 64, "samples": 40},
+        "control-val.jsonl": {"sha256": "v" * 64, "samples": 5},
+        "experiment-val.jsonl": {"sha256": "v" * 64, "samples": 5},
+    },
+}
+
+
 def evidence(number: int, row: Comparison | None = None, **changes: Any) -> Evidence:
     plan = resolve(DEMO, number)
     names = [model.name for model in plan.models]
@@ -39,7 +50,8 @@ def evidence(number: int, row: Comparison | None = None, **changes: Any) -> Evid
         plan=plan,
         sha256="e" * 64,
         preflight=(Check("python", True, "w", "s"),) if number == 0 else (),
-        manifest={"leaks": [], "evaluation_prompts_sha256": {"control": "a", "experiment": "a"}},
+        manifest=MANIFEST,
+        judged=dict.fromkeys(names, 40 * plan.draws),
         results={} if number == 0 else dict.fromkeys(names, RESULT),
         answers={name: {"stop": 5} for name in names},
         comparisons=(row,) if row else (),
@@ -116,7 +128,7 @@ BROKEN: dict[str, tuple[int, dict[str, Any]]] = {
         {"results": {f"{arm}-s0": {**RESULT, "peak_vram_gib": 9.0} for arm in ("control", "experiment")}},
     ),
     "answers": (1, {"answers": {"control-s0": {"stop": 5}, "experiment-s0": {"stop": 4, "error": 1}}}),
-    "no_leak": (3, {"manifest": {"leaks": ["demo-1 = demo-7"]}}),
+    "no_leak": (3, {"manifest": {**MANIFEST, "leaks": ["demo-1 = demo-7"]}}),
 }
 
 
@@ -129,6 +141,37 @@ def test_each_broken_thing_is_retry_and_says_how_to_mend_it(name: str) -> None:
     assert check.remedy
     assert verdict.outcome is Outcome.RETRY
     assert verdict.next_steps
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"judged": {"control-s0": 160, "experiment-s0": 151}},
+        {"judged": {"control-s0": 160}},
+        {"manifest": {key: value for key, value in MANIFEST.items() if key != "files"}},
+    ],
+)
+def test_draws_that_were_not_judged_count_even_where_every_item_has_a_value(changes: dict[str, Any]) -> None:
+    assert evidence(3, GOOD).asked == 160
+    assert CRITERIA["coverage"](evidence(3, GOOD)).passed is True
+    assert CRITERIA["coverage"](evidence(3, GOOD, judged={"control-s0": 160, "experiment-s0": 152})).passed is True
+    verdict = gate.decide(evidence(3, GOOD, **changes))
+    assert verdict.outcome is Outcome.RETRY
+    assert [check.name for check in verdict.checks if check.passed is False] == ["coverage"]
+
+
+def test_each_arm_owes_its_own_number_of_steps() -> None:
+    found = evidence(1)
+    plan = replace(found.plan, train={"control": {"max_steps": 10}, "experiment": {"max_steps": 20}})
+    assert CRITERIA["steps_done"](found).passed is True
+    assert CRITERIA["steps_done"](replace(found, plan=plan)).passed is False
+
+
+def test_a_model_that_lost_its_gpu_fails_the_memory_check() -> None:
+    results = {"control-s0": {**RESULT, "peak_vram_gib": 0.1}, "experiment-s0": RESULT}
+    check = CRITERIA["memory_forecast"](evidence(1, results=results))
+    assert check.passed is False
+    assert "experiment-s0: trained without" in check.seen
 
 
 def test_four_bit_that_was_asked_for_and_not_loaded_fails() -> None:
@@ -168,3 +211,19 @@ def test_swapping_the_arms_mirrors_the_interval_check() -> None:
     mirrored = compared(-0.2, -0.3, -0.1, 0.999)
     assert gate.decide(evidence(3, row)).outcome is Outcome.GO
     assert gate.decide(evidence(3, mirrored)).outcome is Outcome.STOP
+
+
+def test_one_seed_claims_a_checkpoint_and_several_must_agree_to_claim_a_recipe() -> None:
+    assert CRITERIA["claim"](evidence(3, GOOD)).passed is None
+    several = DEMO.model_copy(update={"stages": {3: study.StageChange(seeds=3, train={})}})
+    plan = resolve(several, 3)
+    for p, passed in ((0.01, True), (0.05, True), (0.06, False), (None, False)):
+        row = replace(GOOD, effects={"seeds_p": p})
+        check = CRITERIA["claim"](replace(evidence(3, row), study=several, plan=plan))
+        assert check.passed is passed
+        assert check.blames is Outcome.INCONCLUSIVE
+
+
+def test_a_prompt_that_was_not_answered_fails() -> None:
+    found = evidence(1, GOOD, answers={"control-s0": {"stop": 5}, "experiment-s0": {"stop": 4}})
+    assert CRITERIA["answers"](found).passed is False

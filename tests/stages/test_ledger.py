@@ -89,12 +89,22 @@ def test_with_it_a_stage_may_start_and_stage_zero_always_may(tmp_path: Path) -> 
     ledger.require_go([], 0, STUDY, "demo")
 
 
-def test_a_line_torn_by_a_kill_is_no_tampering_once_the_ledger_is_written_again(tmp_path: Path) -> None:
+def test_a_line_torn_by_a_kill_is_no_tampering(tmp_path: Path) -> None:
     add(tmp_path, 0, Outcome.GO)
     path = tmp_path / "ledger.jsonl"
-    jsonl.cut_torn_line(path)
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40])
-    with jsonl.Journal(path):
-        pass
     assert len(ledger.read_entries(path)) == 1
+    path.write_bytes(whole + whole[:40])
+    add(tmp_path, 1, Outcome.GO)
+    assert len(ledger.read_entries(path)) == 2
+
+
+def test_a_folder_in_the_place_of_a_ledger_or_a_verdict_is_told_of(tmp_path: Path) -> None:
+    entry = add(tmp_path, 0, Outcome.GO)
+    with pytest.raises(UserError, match="cannot be read"):
+        ledger.read_verdict(entry, tmp_path)
+    (tmp_path / "ledger.jsonl").unlink()
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"ledger\.jsonl"):
+        ledger.read_entries(tmp_path / "ledger.jsonl")

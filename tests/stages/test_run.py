@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ class Puppet:
     """A runner that plays the steps: `right` says how many of the items an arm answers rightly."""
 
     right: dict[str, int] = field(default_factory=lambda: {"control": 10, "experiment": 25})
+    sandbox_is_broken: bool = False
     fails: dict[str, Callable[[], Result]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
@@ -47,11 +49,19 @@ class Puppet:
 
     def play_data(self, job: Job, argv: tuple[str, ...]) -> None:
         out = Path(argv[argv.index("--out") + 1])
-        manifest = {"leaks": [], "evaluation_prompts_sha256": {"control": "a", "experiment": "b"}}
+        names = [f"{arm}-{part}.jsonl" for arm in ("control", "experiment") for part in ("train", "val", "test")]
+        texts = {name: f"{name}\n" for name in (*names, "test.jsonl")}
+        for name, text in texts.items():
+            jsonl.write_text(out / name, text)
+        manifest = {
+            "leaks": [],
+            "evaluation_prompts_sha256": {"control": "a", "experiment": "b"},
+            "files": {
+                name: {"sha256": hashlib.sha256(text.encode()).hexdigest(), "samples": ITEMS}
+                for name, text in texts.items()
+            },
+        }
         jsonl.write_text(out / "manifest.json", json.dumps(manifest))
-        for arm in ("control", "experiment"):
-            for part in ("train", "val", "test"):
-                jsonl.write_text(out / f"{arm}-{part}.jsonl", f"{arm} {part}\n")
 
     def play_base(self, job: Job, argv: tuple[str, ...]) -> None:
         jsonl.write_text(Path(argv[3]) / "config.json", "{}")
@@ -61,14 +71,20 @@ class Puppet:
 
     def play_generate(self, job: Job, argv: tuple[str, ...]) -> None:
         name = argv[argv.index("--name") + 1]
-        rows = [Prediction(f"i{item}", name, 0, "x", 1, 0.1, "stop") for item in range(ITEMS)]
+        draws = range(int(argv[argv.index("--draws") + 1]))
+        rows = [Prediction(f"i{item}", name, draw, "x", 1, 0.1, "stop") for item in range(ITEMS) for draw in draws]
         jsonl.write(Path(argv[argv.index("--out") + 1]), rows)
 
     def play_evaluate(self, job: Job, argv: tuple[str, ...]) -> None:
         name = job.name.split()[1]
         right = self.right[name.split("-")[0]]
+        answers = jsonl.read(Prediction, Path(argv[argv.index("--predictions") + 1]))
         rows = [
-            Score(f"i{item}", name, 0, metric, float(item < right)) for metric in DEMO.metrics for item in range(ITEMS)
+            Score(row.sample_id, name, row.draw, metric, None, "infra: no sandbox")
+            if self.sandbox_is_broken and row.draw
+            else Score(row.sample_id, name, row.draw, metric, float(int(row.sample_id[1:]) < right))
+            for metric in DEMO.metrics
+            for row in answers
         ]
         jsonl.write(Path(argv[argv.index("--out") + 1]), rows)
 
@@ -240,3 +256,101 @@ def test_a_moved_run_folder_is_still_done(puppet: Puppet, order: Order, tmp_path
     puppet.done.clear()
     stages.run_stage(replace(order, runs=tmp_path / "elsewhere"), 1, quiet)
     assert puppet.done == ["evaluate experiment-s0"]
+
+
+def test_what_could_not_be_judged_is_judged_again_once_it_is_mended(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 1, quiet)
+    puppet.sandbox_is_broken = True
+    verdict = stages.run_stage(order, 2, quiet)
+    assert verdict.outcome is Outcome.RETRY
+    assert [check.name for check in verdict.checks if check.passed is False] == ["coverage"]
+    puppet.sandbox_is_broken = False
+    puppet.done.clear()
+    assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
+    assert puppet.done == [*STEPS[-3:]]
+    assert len(folder.attempts(order.runs, "demo", 2)) == 1
+
+
+def test_changed_samples_are_a_new_attempt_and_unchanged_ones_are_not(
+    puppet: Puppet, order: Order, tmp_path: Path
+) -> None:
+    samples = tmp_path / "samples" / "python" / "samples.jsonl"
+    jsonl.write_text(samples, "one\n")
+    source = study.Source(source=str(tmp_path / "samples"))
+    own = replace(order, study=DEMO.model_copy(update={"data": source}))
+    stages.run_through(own, 0, quiet)
+    puppet.fails["evaluate experiment-s0"] = lambda: Result(1, 0.1, "")
+    for text, attempts in (("one\n", 1), ("one\n", 1), ("two\n", 2), ("two\n", 2)):
+        jsonl.write_text(samples, text)
+        puppet.done.clear()
+        assert stages.run_stage(own, 1, quiet).outcome is Outcome.RETRY
+        assert len(folder.attempts(order.runs, "demo", 1)) == attempts
+    samples.unlink()  # the data are built already
+    puppet.fails.clear()
+    assert stages.run_stage(own, 1, quiet).outcome is Outcome.GO
+    assert len(folder.attempts(order.runs, "demo", 1)) == 2
+
+
+def test_a_lost_data_file_is_built_again(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 0, quiet)
+    puppet.fails["evaluate experiment-s0"] = lambda: Result(1, 0.1, "")
+    stages.run_stage(order, 1, quiet)
+    (folder.attempts(order.runs, "demo", 1)[0] / "data" / "control-train.jsonl").unlink()
+    puppet.fails.clear()
+    puppet.done.clear()
+    stages.run_stage(order, 1, quiet)
+    assert puppet.done == ["data", "evaluate experiment-s0"]
+
+
+@pytest.mark.parametrize("forged", ["ledger", "verdict"])
+def test_a_go_that_was_written_by_hand_starts_nothing(puppet: Puppet, order: Order, forged: str) -> None:
+    stages.run_through(order, 1, quiet)
+    puppet.right = {"control": 28, "experiment": 5}
+    assert stages.run_stage(order, 2, quiet).outcome is Outcome.STOP
+    verdict = folder.attempts(order.runs, "demo", 2)[0] / "verdict.json"
+    for path in (order.ledger, verdict)[: 1 if forged == "ledger" else 2]:
+        path.write_text(path.read_text().replace('"STOP"', '"GO"'))
+    with pytest.raises(UserError, match="not the verdict that the ledger tells of"):
+        stages.run_stage(order, 3, quiet)
+    with pytest.raises(UserError, match="not the verdict that the ledger tells of"):
+        stages.run_through(order, 2, quiet)
+    assert not folder.attempts(order.runs, "demo", 3)
+
+
+def test_data_that_were_changed_by_hand_decide_nothing_until_they_are_built_again(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 1, quiet)
+    puppet.fails["compare"] = lambda: Result(1, 0.1, "")
+    stages.run_stage(order, 2, quiet)
+    changed = folder.attempts(order.runs, "demo", 2)[0] / "data" / "test.jsonl"
+    changed.write_text("easier\n")
+    puppet.fails.clear()
+    with pytest.raises(UserError, match="changed since it was built"):
+        stages.run_stage(order, 2, quiet)
+    assert [entry.stage for entry in ledger.read_entries(order.ledger)] == [0, 1, 2]
+    changed.unlink()
+    assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
+
+
+def test_a_metric_that_nobody_can_judge_is_found_before_any_training(puppet: Puppet, order: Order) -> None:
+    hopeful = replace(order, study=DEMO.model_copy(update={"metrics": (DEMO.primary, "elegance")}))
+    verdict = stages.run_stage(hopeful, 0, quiet)
+    assert verdict.outcome is Outcome.RETRY
+    assert [check.seen for check in verdict.checks if check.name == "metrics"] == ["unknown: elegance"]
+
+
+@pytest.mark.parametrize("name", ["comparisons.json", "data/manifest.json", "arms/control-s0/result.json"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3"])
+def test_damaged_evidence_decides_nothing_and_says_which_file(
+    puppet: Puppet, order: Order, name: str, text: str
+) -> None:
+    stages.run_through(order, 2, quiet)
+    lines = order.ledger.read_text().splitlines(keepends=True)
+    order.ledger.write_text("".join(lines[:-1]))  # killed before the last line: the same attempt goes on
+    attempt = folder.attempts(order.runs, order.study.name, 2)[-1]
+    (attempt / name).write_text(text)
+    with pytest.raises(UserError, match="damaged") as caught:
+        stages.run_stage(order, 2, quiet)
+    assert str(attempt / name) in str(caught.value)
+    (attempt / name).unlink()
+    assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
+    assert folder.attempts(order.runs, order.study.name, 2) == [attempt]

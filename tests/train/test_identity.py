@@ -108,8 +108,9 @@ def test_an_unreadable_record_is_named(make_settings: Callable[..., TrainSetting
 def test_the_record_holds_every_setting_but_the_token(make_settings: Callable[..., TrainSettings]) -> None:
     from sluicegate.records import to_json
 
-    settings = make_settings(hf_token="hf_never")
+    settings = make_settings(hf_token="hf_never", mlflow_tracking_uri="https://me:topsecret@host:5000")
     run = _run(settings)
     assert set(settings.public()) <= set(run.settings)
-    assert "hf_never" not in to_json(run)
+    assert "hf_never" not in to_json(run) and "topsecret" not in to_json(run)
+    assert run.settings["mlflow_tracking_uri"] == "https://host:5000"
     assert run.versions["torch"]

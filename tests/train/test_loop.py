@@ -223,6 +223,36 @@ def test_a_finished_training_is_not_done_again(make_settings: Make, capsys: pyte
     assert not seen.ended
 
 
+def test_a_kill_behind_the_result_still_ends_the_tracked_run(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings()
+    with monkeypatch.context() as patch, Spool(settings.model_dir) as spool, pytest.raises(RuntimeError):
+        patch.setattr(Spool, "artifact", lambda *_: _die())
+        train(settings, spool)
+    for _ in range(2):
+        with Spool(settings.model_dir) as spool:
+            train(settings, spool)
+    events = [event for _, event in read(spool.path) if event]
+    assert [event["status"] for event in events if event["kind"] == "end"] == ["FAILED", "FINISHED"]
+    assert [event["path"] for event in events if event["kind"] == "artifact"].count(ADAPTER) == 1
+
+
+def test_a_best_checkpoint_that_was_removed_is_told_of(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, losses = make_settings(save_every=2), iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(loop, "validation_loss", lambda *_: next(losses))
+    _before(monkeypatch, 5, _die)
+    with pytest.raises(RuntimeError):
+        train(settings, Null())
+    shutil.rmtree(settings.model_dir / "checkpoints" / "step-00000002")
+    capsys.readouterr()
+    found = train(settings, Null())
+    assert "the best checkpoint (step 2) is gone" in capsys.readouterr().err
+    assert (found.best_step, found.best_val_loss) == (6, 3.0)
+
+
 def test_a_finished_training_is_not_overwritten_by_another(make_settings: Make) -> None:
     settings = make_settings()
     train(settings, Null())

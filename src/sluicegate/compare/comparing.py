@@ -75,6 +75,8 @@ def compare(
         UserError: an arm without scores or without a metric, scores given twice, samples or draws that do not pair.
     """
     between("level", level, 0, 1)
+    if minimum is not None:
+        between("minimum", minimum, -1, 1)
     arms = (lay_out(control, names[0]), lay_out(experiment, names[1]))
     listed = None if metrics is None else list(dict.fromkeys((primary, *metrics)))
     chosen = shared_metrics(*arms, names, listed)

@@ -46,10 +46,25 @@ def write(
     """Write comparisons.json atomically.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the folder cannot be written to, or the file is there and is no comparisons file.
     """
+    if path.is_file() and path.stat().st_size:
+        _refuse_foreign(path)
     found = Comparisons(control, experiment, primary, seed, level, tuple(comparisons))
     write_text(path, json.dumps(to_dict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Scores took hours to make; a slip in `--out` must not put a table in their place."""
+    try:
+        read(path)
+    except UserError as fault:
+        raise UserError(
+            f"{path}: holds something else; nothing was written",
+            wanted="a new file, or one of earlier comparisons",
+            seen=fault.seen[:200],
+            mend="choose another --out, or move this file away",
+        ) from None
 
 
 def read(path: Path) -> Comparisons:

@@ -30,6 +30,7 @@ def holding(out: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds it, or its folder cannot be written to.
     """
+    _refuse_folder(out)
     lock = FileLock(_beside(out, ".lock"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -147,13 +148,16 @@ def settle(out: Path, found: Mapping[Key, Prediction], keys: Sequence[Key]) -> N
 
 
 def _has_rows(out: Path) -> bool:
+    return out.exists() and out.stat().st_size > 0
+
+
+def _refuse_folder(out: Path) -> None:
     if out.is_dir():
         raise UserError(
             f"{out}: is a folder",
             wanted="a file",
             mend=f"give a file in it, such as {out / 'predictions.jsonl'}",
         )
-    return out.exists() and out.stat().st_size > 0
 
 
 def _sidecar(out: Path) -> Path:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from sluicegate.errors import Interrupted
+from sluicegate.jsonl import unwritable
 from sluicegate.runners import Job, Result
 
 GRACE_S = 60.0
@@ -22,7 +23,20 @@ WAKE_S = 0.2
 
 
 def run(job: Job, show: Callable[[str], None]) -> Result:
-    """See `Runner.run`. The child has its own session, so that a Ctrl-C reaches it once, through us."""
+    """See `Runner.run`. The child has its own session, so that a Ctrl-C reaches it once, through us.
+
+    Raises:
+        UserError: the log cannot be written; the child was asked to stop and has ended.
+    """
+    try:
+        return _run(job, show)
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        raise unwritable(job.log, fault) from None
+
+
+def _run(job: Job, show: Callable[[str], None]) -> Result:
     started = time.monotonic()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +54,7 @@ def run(job: Job, show: Callable[[str], None]) -> Result:
         )
         stop.pass_to(child)
         try:
-            for line in _lines(child):
+            for line in _lines(child, stop):
                 log.write(line)
                 log.flush()
                 tail.append(line.rstrip("\n"))
@@ -54,8 +68,8 @@ def run(job: Job, show: Callable[[str], None]) -> Result:
     return Result(code, time.monotonic() - started, "\n".join(tail))
 
 
-def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
-    """The child's output line by line.
+def _lines(child: subprocess.Popen[str], stop: _Stop) -> Iterator[str]:
+    """The child's output line by line; a child that was asked to stop and does not is killed in the end.
 
     A thread reads, so that this one wakes up often enough to run signal handlers: the kernel may hand a signal to any
     thread, and a blocked read here would not notice.
@@ -72,6 +86,8 @@ def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
         try:
             line = lines.get(timeout=WAKE_S)
         except queue.Empty:
+            if stop.overdue():
+                _signal(child, signal.SIGKILL)
             continue
         if line is None:
             return
@@ -97,12 +113,19 @@ class _Stop:
 
     def __init__(self) -> None:
         self.asked = False
+        self._until = float("inf")
         self._child: subprocess.Popen[str] | None = None
 
     def __call__(self, *_: object) -> None:
+        """The first signal asks and starts the clock; a second one waits no longer."""
+        self._until = 0.0 if self.asked else time.monotonic() + GRACE_S
         self.asked = True
         if self._child is not None:
             _signal(self._child, signal.SIGTERM)
+
+    def overdue(self) -> bool:
+        """Whether the child had its time."""
+        return time.monotonic() > self._until
 
     def pass_to(self, child: subprocess.Popen[str]) -> None:
         self._child = child

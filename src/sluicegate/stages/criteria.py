@@ -103,7 +103,8 @@ def four_bit(evidence: Evidence) -> Check:
     rows = {}
     for model in evidence.plan.models:
         if result := evidence.results.get(model.name):
-            asked = str(evidence.plan.train[model.arm].get("load_in_4bit", "auto")).lower()
+            said = str(evidence.plan.train[model.arm].get("load_in_4bit", "auto")).lower()
+            asked = {"1": "true", "0": "false"}.get(said, said)
             loaded = bool(result["loaded_in_4bit"])
             text = f"{'4-bit' if loaded else 'not 4-bit'} ({result['why_4bit']})"
             rows[model.name] = (asked == "auto" or loaded == (asked == "true"), text)
@@ -124,6 +125,7 @@ def memory_forecast(evidence: Evidence) -> Check:
     held = {
         name: (float(row["peak_vram_gib"]) <= MEMORY_SLACK * float(row["forecast_vram_gib"]),
                f"peak {row['peak_vram_gib']:.2f} GiB, forecast {row['forecast_vram_gib']:.2f} GiB")
+        if row["peak_vram_gib"] is not None else (False, "trained without the GPU that others had")
         for name, row in rows.items()
     }  # fmt: skip
     return _each(
@@ -137,9 +139,14 @@ def memory_forecast(evidence: Evidence) -> Check:
 
 def steps_done(evidence: Evidence) -> Check:
     """The optimizer steps that were asked for were done."""
-    asked = int(str(next(iter(evidence.plan.train.values())).get("max_steps") or 1))
-    rows = {name: (int(row["steps"]) >= asked, f"{row['steps']} steps") for name, row in _results(evidence)}
-    return _each("steps_done", f"{asked} optimizer steps", rows, "see the training log", len(evidence.plan.models))
+    asked = {arm: int(str(train.get("max_steps") or 1)) for arm, train in evidence.plan.train.items()}
+    rows = {
+        model.name: (int(row["steps"]) >= asked[model.arm], f"{row['steps']} steps")
+        for model in evidence.plan.models
+        if (row := evidence.results.get(model.name))
+    }
+    wanted = " or ".join(map(str, sorted(set(asked.values()))))
+    return _each("steps_done", f"{wanted} optimizer steps", rows, "see the training log", len(evidence.plan.models))
 
 
 def loss_falls(evidence: Evidence) -> Check:
@@ -162,20 +169,15 @@ def loss_falls(evidence: Evidence) -> Check:
 
 def answers(evidence: Evidence) -> Check:
     """Each saved model was loaded again and answered every prompt."""
-    rows = {
-        name: (
-            sum(counts.values()) > 0 and counts.get("error", 0) == 0,
-            f"{sum(counts.values())} answers, {counts.get('error', 0)} errors",
-        )
-        for name, counts in evidence.answers.items()
-    }
-    return _each(
-        "answers",
-        "the saved model loads and answers",
-        rows,
-        "see the log of the generate step",
-        len(evidence.plan.models),
-    )
+    files = evidence.manifest.get("files", {})
+    rows = {}
+    for model in evidence.plan.models:
+        counts = evidence.answers.get(model.name, {})
+        given, failed = sum(counts.values()), counts.get("error", 0)
+        owed = int(files.get(f"{model.arm}-val.jsonl", {}).get("samples", 0)) * evidence.plan.draws
+        rows[model.name] = (0 < owed == given and not failed, f"{given} of {owed} answers, {failed} errors")
+    wanted = "the saved model loads and answers every prompt"
+    return _each("answers", wanted, rows, "see the log of the generate step", len(evidence.plan.models))
 
 
 def prompt_parity(evidence: Evidence) -> Check:
@@ -244,15 +246,18 @@ def _told(row: Comparison) -> str:
 
 def coverage(evidence: Evidence) -> Check:
     """Nearly every item could be judged for both arms."""
-    row = evidence.primary
-    seen = "no comparison" if row is None else f"{row.coverage:.1%} of the items"
-    passed = row is not None and row.coverage >= MINIMUM_COVERAGE
+    row, asked = evidence.primary, evidence.asked
+    # A mean over the draws that happen to be judged hides how many are not, so every answer is counted.
+    judged = [evidence.judged.get(model.name, 0) for model in evidence.plan.models]
+    least = min(judged) / asked if asked else 0.0
+    passed = row is not None and min(row.coverage, least) >= MINIMUM_COVERAGE
+    items = "no comparison" if row is None else f"{row.coverage:.1%} of the items"
     return Check(
         "coverage",
         passed,
-        f"at least {MINIMUM_COVERAGE:.0%} of the items judged for both arms",
-        seen,
-        "" if passed else "see why in the scores",
+        f"at least {MINIMUM_COVERAGE:.0%} of the items judged for both arms, and of each model's answers",
+        f"{items}; at least {min(judged)} of {asked} answers a model",
+        "" if passed else "see why in the scores, mend it, and run the stage again: it judges those anew",
     )
 
 
@@ -283,7 +288,7 @@ def signal(evidence: Evidence) -> Check:
     return Check("signal", None, wanted, f"{word}: {_told(row)}")
 
 
-def gain_large_enough(evidence: Evidence) -> Check:
+def gain_not_too_small(evidence: Evidence) -> Check:
     """STOP when even the upper bound is below the smallest gain worth its cost."""
     minimum = evidence.study.minimum_gain
     wanted = f"upper bound of the gain at least {points(minimum)} points"
@@ -291,7 +296,7 @@ def gain_large_enough(evidence: Evidence) -> Check:
     def rule(row: Comparison, gain: float, low: float, high: float) -> Check:
         passed = high >= minimum
         return Check(
-            "gain_large_enough",
+            "gain_not_too_small",
             passed,
             wanted,
             _told(row),
@@ -299,7 +304,7 @@ def gain_large_enough(evidence: Evidence) -> Check:
             Outcome.STOP,
         )
 
-    return _primary(evidence, "gain_large_enough", wanted, rule)
+    return _primary(evidence, "gain_not_too_small", wanted, rule)
 
 
 def gain_is_real(evidence: Evidence) -> Check:
@@ -322,6 +327,26 @@ def gain_is_real(evidence: Evidence) -> Check:
     return _primary(evidence, "gain_is_real", wanted, rule)
 
 
+def claim(evidence: Evidence) -> Check:
+    """What a GO may claim: with one seed an arm the checkpoint, with more the recipe, and then the seeds must agree.
+
+    One run an arm cannot tell a better recipe from a luckier seed; the item test alone does not see the difference.
+    """
+    seeds, alpha = evidence.plan.seeds, evidence.study.alpha
+    if seeds == 1:
+        seen = "one seed an arm: a GO says 'this checkpoint is better', not 'this recipe is better'"
+        return Check("claim", None, "several seeds for a claim about the recipe", seen)
+    wanted = f"one-sided p over the seeds at most {alpha:g}"
+
+    def rule(row: Comparison, gain: float, low: float, high: float) -> Check:
+        p = row.effects.get("seeds_p")
+        passed = p is not None and p <= alpha
+        seen = f"{_chance(p)} over {seeds} seeds an arm"
+        return Check("claim", passed, wanted, seen, "" if passed else "more seeds", Outcome.INCONCLUSIVE)
+
+    return _primary(evidence, "claim", wanted, rule)
+
+
 CRITERIA: dict[str, Criterion] = {
     "environment": environment,
     "steps_ended": steps_ended,
@@ -337,6 +362,7 @@ CRITERIA: dict[str, Criterion] = {
     "coverage": coverage,
     "not_futile": not_futile,
     "signal": signal,
-    "gain_large_enough": gain_large_enough,
+    "gain_not_too_small": gain_not_too_small,
     "gain_is_real": gain_is_real,
+    "claim": claim,
 }

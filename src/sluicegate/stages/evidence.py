@@ -14,12 +14,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluicegate import folder, jsonl, study
+from sluicegate import compare, folder, jsonl, study
 from sluicegate.errors import UserError
-from sluicegate.records import Check, Comparison, Prediction, digest, from_json
+from sluicegate.records import Check, Comparison, Prediction, Score, digest
 from sluicegate.stages.plan import Plan, resolve
 from sluicegate.study import Study
 
+RESULT_FIELDS = (
+    "steps", "first_loss", "last_loss", "loaded_in_4bit", "why_4bit", "peak_vram_gib", "forecast_vram_gib",
+)  # fmt: skip
+"""What the criteria read of a result.json."""
 FAILURE, PREFLIGHT, TRACKING = "failure.json", "preflight.jsonl", "tracking.json"
 
 
@@ -33,6 +37,8 @@ class Evidence:
         manifest: of the data folder.
         results: model → its result.json; a model that did not end well is absent.
         answers: model → finish reasons of its predictions, counted.
+        judged: model → its answers that have a value of the primary metric.
+        dollars: what judging cost.
         comparisons: primary metric first.
         unsent: model → tracking lines that the server does not have.
         seconds: step → wall seconds.
@@ -47,6 +53,8 @@ class Evidence:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    judged: Mapping[str, int] = field(default_factory=dict)
+    dollars: float = 0.0
     comparisons: tuple[Comparison, ...] = ()
     unsent: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -56,18 +64,24 @@ class Evidence:
         """The comparison that decides."""
         return next((row for row in self.comparisons if row.metric == self.study.primary), None)
 
+    @property
+    def asked(self) -> int:
+        """Answers that each model owes: test items × draws; 0 where the manifest tells of no test."""
+        files = self.manifest.get("files", {})
+        return int(files["test.jsonl"]["samples"]) * self.plan.draws if "test.jsonl" in files else 0
+
 
 def read(attempt: Path, number: int) -> Evidence:
     """The evidence of an attempt.
 
     Raises:
-        UserError: a file of it cannot be read; nothing is decided then.
+        UserError: a file of it cannot be read, or a data file was changed; nothing is decided then.
     """
     the_study = study.load(attempt / folder.STUDY)
     plan = resolve(the_study, number)
     try:
         return _read(attempt, the_study, plan)
-    except (ValidationError, json.JSONDecodeError, KeyError, TypeError) as fault:
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise UserError(
             f"{attempt}: evidence cannot be read", wanted="files as the stage wrote them", seen=str(fault)
         ) from None
@@ -75,6 +89,9 @@ def read(attempt: Path, number: int) -> Evidence:
 
 def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
     names = [model.name for model in plan.models]
+    manifest = _json(attempt / folder.DATA / "manifest.json") or {}
+    _refuse_altered(attempt / folder.DATA, manifest)
+    scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl") for name in names}
     pairs = attempt / folder.COMPARISONS
     checks = attempt / PREFLIGHT
     return Evidence(
@@ -83,26 +100,75 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         sha256=_digest(attempt, names),
         preflight=tuple(jsonl.read(Check, checks)) if checks.exists() else (),
         failure=_json(attempt / FAILURE),
-        manifest=_json(attempt / folder.DATA / "manifest.json") or {},
-        results={name: row for name in names if (row := _json(attempt / folder.ARMS / name / "result.json"))},
+        manifest=manifest,
+        results={name: row for name in names if (row := _result(attempt / folder.ARMS / name / "result.json"))},
         answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl") for name in names},
-        comparisons=tuple(from_json(Comparison, json.dumps(row)) for row in _rows(pairs)),
+        judged={name: _judged(scores[name], the_study.primary) for name in names},
+        dollars=round(sum(row.dollars for rows in scores.values() for row in rows), 6),
+        comparisons=_comparisons(pairs) if pairs.exists() else (),
         unsent=(_json(attempt / TRACKING) or {}).get("unsent", {}),
         seconds=folder.Steps(attempt / "steps.json").seconds(),
     )
 
 
+def _refuse_altered(data: Path, manifest: Mapping[str, Any]) -> None:
+    """What the manifest says of leaks and prompts is of the files that it names; one that is gone says nothing else."""
+    for name, told in manifest.get("files", {}).items():
+        path = data / name
+        if path.exists() and jsonl.sha256(path) != told["sha256"]:
+            raise UserError(
+                f"{path}: changed since it was built; nothing is decided",
+                wanted=f"SHA-256 {told['sha256'][:12]}…, as the manifest says",
+                seen=f"{jsonl.sha256(path)[:12]}…",
+                mend=f"rm {path}  (then run the stage again: it builds the same file anew)",
+            )
+
+
 def _json(path: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = json.loads(jsonl.read_text(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(jsonl.read_text(path))
+    except (ValueError, RecursionError) as fault:
+        raise _damaged(path, str(fault)) from None
+    if not isinstance(found, dict):
+        raise _damaged(path, f"a JSON {type(found).__name__}")
     return found
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return list((_json(path) or {}).get("comparisons", []))
+def _result(path: Path) -> dict[str, Any] | None:
+    row = _json(path)
+    if row is not None and (missing := [name for name in RESULT_FIELDS if name not in row]):
+        raise _damaged(path, f"no {', '.join(missing)}")
+    return row
+
+
+def _comparisons(path: Path) -> tuple[Comparison, ...]:
+    try:
+        return compare.read(path).comparisons
+    except UserError as fault:
+        raise _damaged(path, fault.seen) from None
+
+
+def _damaged(path: Path, seen: str) -> UserError:
+    return UserError(
+        f"{path}: damaged; nothing is decided",
+        wanted="the file as the stage wrote it",
+        seen=seen,
+        mend=f"rm -r {path}  (then run the stage again: the step that writes it is done again)",
+    )
 
 
 def _finishes(path: Path) -> dict[str, int]:
     return dict(Counter(row.finish for row in jsonl.read(Prediction, path))) if path.exists() else {}
+
+
+def _scores(path: Path) -> list[Score]:
+    return jsonl.read(Score, path) if path.exists() else []
+
+
+def _judged(rows: list[Score], metric: str) -> int:
+    return len({(row.sample_id, row.draw) for row in rows if row.metric == metric and row.value is not None})
 
 
 def _digest(attempt: Path, names: list[str]) -> str:

@@ -32,7 +32,7 @@ def decide(evidence: Evidence) -> Verdict:
         stage=evidence.plan.stage.number,
         outcome=decided,
         checks=checks,
-        dollars=0.0,
+        dollars=evidence.dollars,
         hours=round(sum(evidence.seconds.values()) / 3600, 6),
         evidence_sha256=evidence.sha256,
         study=evidence.study.name,
@@ -44,9 +44,7 @@ def decide(evidence: Evidence) -> Verdict:
 def _next_steps(evidence: Evidence, decided: Outcome, checks: Sequence[Check]) -> tuple[str, ...]:
     number = evidence.plan.stage.number
     if decided is Outcome.GO:
-        return (
-            (f"sluicegate stage {number + 1} --study {evidence.study.name}",) if number < 4 else ("publish the result",)
-        )
+        return (f"stage {number + 1} may start",) if number < 4 else ("publish the result",)
     remedies = [
         f"{check.name}: {check.remedy}"
         for check in checks

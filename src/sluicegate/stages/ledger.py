@@ -1,6 +1,7 @@
 """The ledger of a study: one line a verdict, append-only, each line carrying the digest of the one before.
 
-A line that was changed, removed or put in between breaks the chain, and reading says at which line.
+A line that was changed, removed or put in between breaks the chain, and reading says at which line. The newest line
+has none behind it: what a GO says is also held against its verdict.json. That newest lines were cut off goes unseen.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from filelock import FileLock
 from pydantic import ConfigDict
 
 from sluicegate.errors import UserError
-from sluicegate.jsonl import Journal, read, sha256
-from sluicegate.records import Outcome, Verdict, digest, to_dict
+from sluicegate.jsonl import Journal, cut_torn_line, read, read_text, sha256, unwritable
+from sluicegate.records import Outcome, Verdict, digest, from_json, to_dict
 
 FIRST = "0" * 64
 
@@ -48,11 +49,16 @@ class Entry:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """All entries, the chain verified; none where there is no ledger.
+    """All entries, the chain verified; none where there is no ledger. A last line torn by a kill is cut off.
 
     Raises:
-        UserError: the chain is broken, with the line.
+        UserError: the chain is broken, with the line; or the file is a folder or cannot be mended.
     """
+    try:
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            cut_torn_line(path)
+    except OSError as fault:
+        raise unwritable(path, fault) from None
     entries = read(Entry, path) if path.exists() else []
     expected = FIRST
     for number, entry in enumerate(entries, start=1):
@@ -103,7 +109,25 @@ def latest(entries: list[Entry], stage: int, study_sha256: str) -> Entry | None:
     )
 
 
-def require_go(entries: list[Entry], stage: int, study_sha256: str, study: str) -> None:
+def read_verdict(entry: Entry, path: Path) -> Verdict:
+    """The verdict that an entry tells of.
+
+    Raises:
+        UserError: it is not the file that was entered.
+    """
+    verdict = from_json(Verdict, read_text(path)) if sha256(path) == entry.verdict_sha256 else None
+    if verdict is None or (verdict.outcome, verdict.stage) != (entry.outcome, entry.stage):
+        seen = f"{verdict.outcome.value} of stage {verdict.stage}" if verdict else "another file"
+        raise UserError(
+            f"{path}: not the verdict that the ledger tells of",
+            wanted=f"{entry.outcome.value} of stage {entry.stage}, SHA-256 {entry.verdict_sha256[:12]}…",
+            seen=seen,
+            mend=f"restore both from a copy, or remove {path.parent} and run stage {entry.stage} again",
+        )
+    return verdict
+
+
+def require_go(entries: list[Entry], stage: int, study_sha256: str, words: str) -> None:
     """A stage starts only after the former one's GO.
 
     Raises:
@@ -117,8 +141,8 @@ def require_go(entries: list[Entry], stage: int, study_sha256: str, study: str) 
     others = [entry for entry in entries if entry.stage == stage - 1]
     seen = former.outcome.value if former else "a GO of another version of the study file" if others else "not run yet"
     raise UserError(
-        f"stage {stage} of {study} may not start",
+        f"stage {stage} may not start",
         wanted=f"a GO of stage {stage - 1} for this study file",
         seen=seen,
-        mend=f"sluicegate stage {stage - 1} --study {study}, or --override 'reason' (recorded)",
+        mend=f"sluicegate stage {stage - 1} {words}, or --override 'reason' (recorded)",
     )

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from sluicegate.study import Scalar, Study
 
 SHARED = ("steps_ended", "arms_trained", "tracking_complete")
-DECIDING = ("prompt_parity", "no_leak", "coverage", "gain_large_enough", "gain_is_real")
+DECIDING = ("prompt_parity", "no_leak", "coverage", "gain_not_too_small", "gain_is_real", "claim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ STAGES = (
         train_samples=20, test_samples=20, train=MappingProxyType({"epochs": 3.0}),
     ),
     Stage(
-        3, "scenario", "one scenario, the whole pipeline", "the primary test holds at its alpha, gain large enough",
+        3, "scenario", "one scenario, the whole pipeline", "the primary test holds at its alpha, the gain can matter",
         "scenario", 5.0, 12.0, (*SHARED, *DECIDING),
     ),
     Stage(
@@ -97,6 +97,11 @@ class Plan:
     models: tuple[Model, ...]
     train: Mapping[str, Mapping[str, Scalar]]
     """Arm → training settings, lower-case names."""
+
+    @property
+    def seeds(self) -> int:
+        """Seeds an arm."""
+        return len({model.seed for model in self.models})
 
 
 def resolve(study: Study, number: int) -> Plan:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from sluicegate.evaluators import EVALUATORS
 from sluicegate.records import Check
 from sluicegate.study import Study
 
@@ -27,7 +28,8 @@ JUDGING = ("mlflow", "jinja2", "matplotlib")
 def look(study: Study, runs: Path) -> tuple[Check, ...]:
     """Every check of this machine, in the order they are shown."""
     disk = GPU_DISK_GIB if study.needs_gpu else DISK_GIB
-    return (python(), packages("training", TRAINING), packages("judging", JUDGING), writable(runs),
+    return (python(), packages("training", TRAINING), packages("judging", JUDGING),
+            metrics(study.metrics), writable(runs),
             space(runs, disk), memory(), cores(), gpu(required=study.needs_gpu))  # fmt: skip
 
 
@@ -46,6 +48,13 @@ def packages(use: str, names: tuple[str, ...]) -> Check:
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     seen = f"missing {', '.join(missing)}" if missing else ", ".join(names)
     return _check(f"packages for {use}", not missing, ", ".join(names), seen, "pip install 'sluicegate[train,eval]'")
+
+
+def metrics(names: tuple[str, ...]) -> Check:
+    """Every metric of the study can be judged; found out later, it would cost the training."""
+    unknown = [name for name in names if name not in EVALUATORS]
+    seen = f"unknown: {', '.join(unknown)}" if unknown else ", ".join(names)
+    return _check("metrics", not unknown, f"some of {', '.join(EVALUATORS)}", seen, "mend `metrics` in the study file")
 
 
 def writable(runs: Path) -> Check:

@@ -13,18 +13,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate import errors, folder, jsonl, report, runners
+from sluicegate import errors, evaluate, folder, jsonl, report, runners
 from sluicegate.errors import INTERRUPTED, Interrupted, UserError
-from sluicegate.records import Outcome, Verdict, from_json, to_json
+from sluicegate.records import Outcome, Verdict, to_json
 from sluicegate.runners import Job, Result
 from sluicegate.stages import evidence, gate, ledger, preflight
 from sluicegate.stages.plan import Plan, resolve
-from sluicegate.stages.steps import Step, steps
+from sluicegate.stages.steps import Step, source_files, steps
 from sluicegate.study import Study, dump, load
-from sluicegate.tracking import Tracker, default_uri, probe, sender, state
+from sluicegate.tracking import Tracker, default_uri, probe, sender, state, store
+from sluicegate.tracking.redact import without_credentials
 from sluicegate.tracking.spool import Spool
 
 Show = Callable[[str], None]
+SOURCES = "sources.json"
+"""In the run folder: digests of the files with samples that its data are built from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Order:
         runs: the folder of all run folders.
         uri: of the MLflow server; empty for a SQLite store under `runs`.
         override: the reason for starting without the former stage's GO; recorded.
+        words: the options that name this study and these runs on a command line, for messages.
     """
 
     study: Study
@@ -42,6 +46,7 @@ class Order:
     uri: str = ""
     runner: str = "local"
     override: str = ""
+    words: str = ""
 
     @property
     def ledger(self) -> Path:
@@ -61,35 +66,41 @@ def run_through(order: Order, last: int, show: Show) -> list[Verdict]:
 
 
 def decided(order: Order, number: int) -> Verdict | None:
-    """The GO that a stage already has for this study file, if its run folder is still there."""
+    """The GO that a stage already has for this study file, if its run folder is still there.
+
+    Raises:
+        UserError: the verdict in the run folder is not the one that the ledger tells of.
+    """
     entry = ledger.latest(ledger.read_entries(order.ledger), number, order.study.sha256)
     if entry is None or entry.outcome is not Outcome.GO:
         return None
     path = order.runs / order.study.name / entry.attempt / folder.VERDICT
-    return from_json(Verdict, jsonl.read_text(path)) if path.exists() else None
+    return ledger.read_verdict(entry, path) if path.exists() else None
 
 
 def run_stage(order: Order, number: int, show: Show) -> Verdict:
     """One stage to its verdict.
 
     Raises:
-        UserError: it may not start, another process runs it, the tracking server cannot be reached, or a step ended
-            with a fault that the user can mend; the run folder keeps what is done.
+        UserError: it may not start, another process runs it, or the tracking server cannot be reached; the run
+            folder keeps what is done. A step that failed is no error: the verdict is RETRY then.
         Interrupted: a signal asked it to stop.
     """
     if not order.override:
-        ledger.require_go(ledger.read_entries(order.ledger), number, order.study.sha256, order.study.name)
+        ledger.require_go(ledger.read_entries(order.ledger), number, order.study.sha256, order.words)
+        decided(order, number - 1)
     uri = order.uri or default_uri(order.runs)
     probe.check(uri)
     attempt = _attempt(order, number)
     plan = resolve(order.study, number)
     with folder.holding(attempt):
+        jsonl.write_text(attempt / SOURCES, json.dumps(_sources(order.study, plan), indent=1) + "\n")
         jsonl.write_text(attempt / folder.STUDY, dump(order.study))
         show(f"stage {number} {plan.stage.name}: {plan.stage.goal} ({attempt})")
         with sender.sending(attempt, uri):
             _open_spool(order, plan, attempt).close()
             _do(order, plan, attempt, show)
-        _note_unsent(attempt)
+        _note_unsent(attempt, uri)
         verdict = gate.decide(evidence.read(attempt, number))
         jsonl.write_text(attempt / folder.VERDICT, to_json(verdict, indent=1) + "\n")
         report.write(attempt)
@@ -100,7 +111,7 @@ def run_stage(order: Order, number: int, show: Show) -> Verdict:
 
 
 def _attempt(order: Order, number: int) -> Path:
-    """The newest attempt while it is of this study and open, else a new one.
+    """The newest attempt while it is of this study and its samples, and open, else a new one.
 
     The ledger closes an attempt, with any verdict but RETRY; that line is written last of all, so a stage that was
     killed before it decides again from the same files.
@@ -108,9 +119,24 @@ def _attempt(order: Order, number: int) -> Path:
     closed = {row.attempt for row in ledger.read_entries(order.ledger) if row.outcome is not Outcome.RETRY}
     for path in folder.attempts(order.runs, order.study.name, number)[-1:]:
         known = path / folder.STUDY
-        if path.name not in closed and (not known.exists() or load(known).sha256 == order.study.sha256):
+        if path.name in closed:
+            continue
+        if not known.exists() or (load(known).sha256 == order.study.sha256 and not _resampled(order, number, path)):
             return path
     return folder.new_attempt(order.runs, order.study.name, number)
+
+
+def _sources(study: Study, plan: Plan) -> dict[str, str]:
+    """File with samples → digest, of those that are there."""
+    return {str(path): jsonl.sha256(path) for path in source_files(study, plan) if path.is_file()}
+
+
+def _resampled(order: Order, number: int, attempt: Path) -> bool:
+    """Whether the samples were changed since the attempt began; what it has trained and drawn is of the old ones."""
+    path = attempt / SOURCES
+    begun = json.loads(jsonl.read_text(path)) if path.exists() else {}
+    now = _sources(order.study, resolve(order.study, number))
+    return any(begun.get(name) != found for name, found in now.items())
 
 
 def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Spool:
@@ -135,16 +161,20 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
     runner = runners.load(order.runner)
     for step in steps(order.study, plan, attempt):
         inputs = step.inputs_sha256(attempt)
-        if stamps.done(step.name, inputs):
+        if stamps.done(step.name, inputs) and not (step.scores and evaluate.unsettled(step.scores)):
             show(f"{step.name}: done before")
             continue
         log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
+        stamps.spend(step.name, 0.0)
         started = time.monotonic()
-        result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show))
+        try:
+            result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show))
+        finally:
+            stamps.spend(step.name, time.monotonic() - started)
         if result.code != 0:
             _failed(attempt, step, result, log)
             return
-        stamps.stamp(step.name, inputs, seconds=time.monotonic() - started, outputs=step.outputs)
+        stamps.stamp(step.name, inputs, outputs=step.outputs)
 
 
 def _labelled(name: str, show: Show) -> Show:
@@ -159,8 +189,9 @@ def _failed(attempt: Path, step: Step, result: Result, log: Path) -> None:
     jsonl.write_text(attempt / evidence.FAILURE, json.dumps(row, indent=1) + "\n")
 
 
-def _note_unsent(attempt: Path) -> None:
-    unsent = {path.name: count for path, count in state.unsent(attempt / folder.ARMS).items()}
+def _note_unsent(attempt: Path, uri: str) -> None:
+    there = without_credentials(store.address(uri))
+    unsent = {path.name: count for path, count in state.unsent(attempt / folder.ARMS, there).items()}
     jsonl.write_text(attempt / evidence.TRACKING, json.dumps({"unsent": unsent}) + "\n")
 
 

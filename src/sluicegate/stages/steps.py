@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluicegate import folder
+from sluicegate.data import sources
 from sluicegate.jsonl import sha256
 from sluicegate.records import digest
 from sluicegate.settings import TrainSettings
@@ -30,6 +31,7 @@ class Step:
         argv: after `python -m`.
         inputs: files it reads; a change of one of them means doing it again.
         outputs: what it leaves behind; it is done when they are there and the inputs are unchanged.
+        scores: a score file among the outputs; with rows that failed by a fault of ours the step is not done.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Step:
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    scores: Path | None = None
 
     def command(self) -> tuple[str, ...]:
         """The argv to run, with this process's interpreter."""
@@ -68,6 +71,20 @@ def steps(study: Study, plan: Plan, attempt: Path) -> Iterator[Step]:
         yield _compare(study, plan, attempt)
 
 
+def source_files(study: Study, plan: Plan) -> tuple[Path, ...]:
+    """The files with samples that a stage is built from; none where the source is part of the program.
+
+    >>> from sluicegate import study
+    >>> from sluicegate.stages.plan import resolve
+    >>> [str(path) for path in source_files(study.load("metadata-llama3"), resolve(study.load("metadata-llama3"), 3))]
+    ['datasets/python/samples.jsonl']
+    """
+    if not plan.stage.size or study.data.source in {"demo", "micro"}:
+        return ()
+    scenarios = study.scenarios[:1] if plan.stage.size == "scenario" else study.scenarios
+    return tuple(Path(study.data.source) / name / sources.FILE for name in scenarios)
+
+
 def _data(study: Study, plan: Plan, attempt: Path) -> Step:
     out = attempt / folder.DATA
     counts = {"train": plan.train_samples, "val": plan.val_samples, "test": plan.test_samples}
@@ -82,7 +99,11 @@ def _data(study: Study, plan: Plan, attempt: Path) -> Step:
         str(out),
         *asked,
     )
-    return Step("data", argv, (attempt / folder.STUDY,), (out / "manifest.json",))
+    files = tuple(out / f"{arm}-{part}.jsonl" for arm in study.arms for part in ("train", "val"))
+    asked_of = {_questions(study, plan, arm, attempt) for arm in (study.control, study.experiment)}
+    tests = {*asked_of, out / "test.jsonl"} if plan.stage.compares else asked_of
+    outputs = tuple(sorted({out / "manifest.json", *files, *tests}))
+    return Step("data", argv, (attempt / folder.STUDY, *source_files(study, plan)), outputs)
 
 
 def _base(study: Study, attempt: Path) -> Step:
@@ -153,7 +174,7 @@ def _evaluate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     predictions, out = _predictions(attempt, model), _scores(attempt, model)
     argv = ("sluicegate", "evaluate", "--data", str(data), "--predictions", str(predictions), "--out", str(out),
             "--metrics", ",".join(study.metrics))  # fmt: skip
-    return Step(f"evaluate {model.name}", argv, (data, predictions), (out,))
+    return Step(f"evaluate {model.name}", argv, (data, predictions), (out,), scores=out)
 
 
 def _compare(study: Study, plan: Plan, attempt: Path) -> Step:

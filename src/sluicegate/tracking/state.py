@@ -66,11 +66,14 @@ def spools(root: Path) -> Iterator[Path]:
             yield Path(here)
 
 
-def unsent(root: Path) -> dict[Path, int]:
-    """Folder → lines of its spool that no store has yet; empty when everything was sent.
+def unsent(root: Path, uri: str | None = None) -> dict[Path, int]:
+    """Folder → lines of its spool that the store does not have yet; empty when everything was sent.
+
+    Args:
+        uri: the store, as `State` keeps it (without credentials); None for whichever was sent to last.
 
     Raises:
         OSError: a spool cannot be read.
     """
-    waiting = {folder: sum(1 for _ in read(folder / EVENTS, load(folder, None).offset)) for folder in spools(root)}
+    waiting = {folder: sum(1 for _ in read(folder / EVENTS, load(folder, uri).offset)) for folder in spools(root)}
     return {folder: lines for folder, lines in waiting.items() if lines}

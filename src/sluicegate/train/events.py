@@ -10,7 +10,7 @@ from sluicegate.models import Facts
 from sluicegate.records import Run
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Status, Tracker
-from sluicegate.tracking.spool import curves
+from sluicegate.tracking.spool import curves, read
 from sluicegate.train.step import Taken
 
 POINTS = 500
@@ -84,6 +84,15 @@ class Events:
             for path in sorted(self._folder.iterdir()):
                 if path.is_file() and not path.name.startswith(".") and path.name != EVENTS:
                     self._tracker.artifact(path, "model")
+
+    def finished_before(self) -> None:
+        """The files and the end of a finished training, where a kill came before they were told."""
+        spool = self._folder / EVENTS
+        known = [event for _, event in read(spool) if event] if self._main and spool.exists() else []
+        ends = [event["status"] for event in known if event["kind"] == "end"]
+        if known and ends[-1:] != ["FINISHED"]:
+            self.files()
+            self.end("FINISHED")
 
     def end(self, status: Status) -> None:
         """How the run ended."""

@@ -16,6 +16,7 @@ from sluicegate.folder import git_commit, versions
 from sluicegate.jsonl import read_text, sha256, write_text
 from sluicegate.records import Run, digest, from_json, to_json
 from sluicegate.settings import TrainSettings
+from sluicegate.tracking.redact import without_credentials
 from sluicegate.train import checkpoint
 from sluicegate.train.result import RESULT
 
@@ -35,6 +36,8 @@ def run_record(
 ) -> Run:
     """The record of a training that begins now."""
     val = settings.val_dataset_path
+    store = settings.mlflow_tracking_uri
+    shown = {"mlflow_tracking_uri": without_credentials(store) if store else store}
     more = {"val_sha256": sha256(val) if val else None, "base_sha256": base_sha256, "processes": processes}
     return Run(
         name=settings.model_name,
@@ -44,7 +47,7 @@ def run_record(
         arm=arm,
         stage=stage,
         git_commit=git_commit(),
-        settings=settings.public() | more,
+        settings=settings.public() | shown | more,
         versions=versions(),
     )
 

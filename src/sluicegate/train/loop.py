@@ -80,8 +80,10 @@ def train(
         run, begun = processes.first_does(accelerator, lambda: _identify(settings, data, arm, stage, accelerator))
         done = result.read(settings.model_dir) if begun else None
         if done:
-            if accelerator.is_main_process:
+            main = accelerator.is_main_process
+            if main:
                 say(f"{settings.model_dir}: already trained with these settings, {done.steps} steps; nothing to do")
+            Events(tracker, settings.model_dir, main=main, steps=done.steps).finished_before()
             return done
         training = _prepared(settings, data, run, accelerator)
         state = _first_state(training, run, begun=begun)
@@ -198,6 +200,8 @@ def _first_state(training: Training, run: Run, *, begun: bool) -> State:
         say(f"{model_dir}: going on from step {found.state.step} of {training.schedule.steps}")
     best = checkpoint.best(model_dir, found.state)
     if best is None:
+        if main and found.state.best_step:
+            say(f"{model_dir}: the best checkpoint (step {found.state.best_step}) is gone; the best from here counts")
         return replace(found.state, best_val_loss=None, best_step=0)
     checkpoint.read(best)
     return found.state

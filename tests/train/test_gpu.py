@@ -1,0 +1,53 @@
+"""What only a GPU can show: NF4 and bf16 there, memory measured, a real lack of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from sluicegate.models import kind
+from sluicegate.settings import TrainSettings
+from sluicegate.tracking.spool import Spool, curves
+from sluicegate.train import step
+from sluicegate.train.loop import train
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
+Make = Callable[..., TrainSettings]
+
+
+@pytest.mark.parametrize("four_bit", ["true", "false"])
+def test_it_learns_saves_and_answers(make_settings: Make, four_bit: str) -> None:
+    settings = make_settings(load_in_4bit=four_bit, max_steps=20, learning_rate=2e-2)
+    with Spool(settings.model_dir) as spool:
+        done = train(settings, spool)
+    assert done.loaded_in_4bit is (four_bit == "true")
+    assert done.last_loss < done.first_loss
+    assert done.peak_vram_gib is not None
+    assert 0 < done.peak_vram_gib < 1
+    model, tokenizer = kind("causal").load_trained(settings.model_dir)
+    asked = torch.tensor([kind("causal").prompt_ids(tokenizer, "Write add_0.\n")], device=model.device)
+    assert model.generate(asked, max_new_tokens=4).shape[1] > asked.shape[1]
+
+
+def test_too_little_memory_halves_the_micro_batch_and_trains_on(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    losses = {}
+    for name, most in (("free", 16), ("tight", 4)):
+        gradients = step._gradients
+
+        def short(training: Any, examples: Any, number: int, micro_batch: int, most: int = most) -> torch.Tensor:
+            if micro_batch > most:
+                torch.empty(2**50, dtype=torch.uint8, device="cuda")  # a petabyte: the allocator's own refusal
+            return gradients(training, examples, number, micro_batch)  # noqa: B023 - called in this turn
+
+        settings = make_settings(model_name=name, batch_size=16, max_steps=3)
+        with monkeypatch.context() as patch, Spool(settings.model_dir) as spool:
+            patch.setattr(step, "_gradients", short)
+            train(settings, spool)
+        losses[name] = [value for _, value in curves(settings.model_dir / "events.jsonl")["train/loss"]]
+    assert losses["tight"] == pytest.approx(losses["free"], rel=2e-2)  # bf16, other batches
+    assert capsys.readouterr().err.count("memory") == 2
