@@ -72,7 +72,7 @@ def arguments(settings: TrainSettings, steps: int) -> dict[str, Any]:
         "learning_rate": settings.learning_rate,
         "warmup_steps": settings.warmup_steps,
         "train_sampling_strategy": "sequential",
-        "logging_steps": 1,
+        "logging_strategy": "no",
         "save_strategy": "no",
         "report_to": "none",
         "use_cpu": True,

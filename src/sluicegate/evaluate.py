@@ -8,7 +8,6 @@ other answers. Nothing here knows what a metric means, and nothing is compared.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections import Counter, deque
@@ -18,9 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from sluicegate import jsonl
+from sluicegate import folder, jsonl
 from sluicegate.console import Progress
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
@@ -65,7 +62,7 @@ def evaluate(
     _positive("workers", workers)
     work = _read(data, predictions)
     asked = work.samples[:limit]
-    with _held(out):
+    with folder.holding_file(out):
         rows = _kept(out, work)
         missing = [job for job in _jobs(work, asked, judges) if job.key not in rows]
         progress = progress or Progress(f"evaluate {work.model}", len(missing))
@@ -187,32 +184,6 @@ def unsettled(out: Path) -> bool:
 def _settled(score: Score) -> bool:
     """Whether the row stands; what was our failure, or had no prediction yet, is scored again."""
     return score.value is not None or not score.why.startswith((INFRA, NO_PREDICTION))
-
-
-@contextlib.contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """Keep a second process from the same score file."""
-    if out.is_dir():
-        raise UserError(
-            f"{out}: is a folder", wanted="a file", mend=f"give a file in it, such as {out / 'scores.jsonl'}"
-        )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out.with_name(f".{out.name}.lock"))
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"{out}: in use",
-            wanted="a score file that no other process writes",
-            seen="another `evaluate` holds it",
-            mend="wait for it, or choose another file",
-        ) from None
-    except OSError as fault:
-        raise jsonl.unwritable(out, fault) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _kept(out: Path, work: _Work) -> dict[Key, Score]:

@@ -79,6 +79,34 @@ def holding(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextlib.contextmanager
+def holding_file(out: Path) -> Iterator[None]:
+    """Hold a file that is appended to, for this process alone; the lock goes with the process, whatever ends it.
+
+    Raises:
+        UserError: it is a folder, another process holds it, or its folder cannot be written to.
+    """
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder", wanted="a file", mend=f"name a file in it, such as {out / 'out.jsonl'}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out.with_name(f".{out.name}.lock"))
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{out}: in use",
+            wanted="a file that no other process writes to",
+            seen="another process holds it",
+            mend="wait for it, or choose another file",
+        ) from None
+    except OSError as fault:
+        raise unwritable(out, fault) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class Steps:
     """The stamps of a run folder: step name → digest of its inputs, seconds spent, outputs.
 

@@ -16,9 +16,9 @@ import pytest
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 
-from sluicegate import jsonl  # noqa: E402
+from sluicegate import folder, jsonl  # noqa: E402
 from sluicegate.errors import UserError, UserErrors  # noqa: E402
-from sluicegate.generate import Request, generate, ledger, local  # noqa: E402
+from sluicegate.generate import Request, generate, local  # noqa: E402
 from sluicegate.generate.decode import decode  # noqa: E402
 from sluicegate.models.causal import load_trained  # noqa: E402
 from sluicegate.records import Prediction, Sample, to_dict  # noqa: E402
@@ -273,7 +273,7 @@ def test_a_damaged_sidecar_is_told_of(request_: Request) -> None:
 
 
 def test_a_file_in_use_is_refused(request_: Request) -> None:
-    with ledger.holding(request_.out), pytest.raises(UserError, match="in use"):
+    with folder.holding_file(request_.out), pytest.raises(UserError, match="in use"):
         generate(request_)
     assert generate(dataclasses.replace(request_, limit=1)) == 3
 

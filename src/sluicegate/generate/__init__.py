@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Sequence, Set
 
+from sluicegate import folder
 from sluicegate.console import Progress
 from sluicegate.data.reader import read_samples
 from sluicegate.generate import ledger
@@ -42,7 +43,7 @@ def generate(request: Request, *, progress: Progress | None = None) -> int:
     keys = [ask.key for ask in asks]
     source = locate(request)
     settings = shaping(request, source.identity, samples)
-    with ledger.holding(request.out):
+    with folder.holding_file(request.out):
         ledger.check_settings(request.out, settings)
         done = ledger.rows(request.out, request.name, keys)
         if len(done) < len(asks):

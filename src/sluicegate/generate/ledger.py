@@ -6,14 +6,11 @@ refused as it lies. Nothing here knows how answers are made.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from sluicegate import jsonl
 from sluicegate.errors import UserError, UserErrors
@@ -21,33 +18,6 @@ from sluicegate.generate.request import Key
 from sluicegate.records import Prediction
 
 ANOTHER_FILE = "give another out file, or move this one away"
-
-
-@contextlib.contextmanager
-def holding(out: Path) -> Iterator[None]:
-    """Hold the file for this process alone; the lock goes with the process, whatever ends it.
-
-    Raises:
-        UserError: another process holds it, or its folder cannot be written to.
-    """
-    _refuse_folder(out)
-    lock = FileLock(_beside(out, ".lock"))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"{out}: in use",
-            wanted="a file that no other process writes to",
-            seen="another process is generating into it",
-            mend="wait for it, or give another out file",
-        ) from None
-    except OSError as fault:
-        raise jsonl.unwritable(out, fault) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def check_settings(out: Path, settings: Mapping[str, Any]) -> None:
@@ -149,15 +119,6 @@ def settle(out: Path, found: Mapping[Key, Prediction], keys: Sequence[Key]) -> N
 
 def _has_rows(out: Path) -> bool:
     return out.exists() and out.stat().st_size > 0
-
-
-def _refuse_folder(out: Path) -> None:
-    if out.is_dir():
-        raise UserError(
-            f"{out}: is a folder",
-            wanted="a file",
-            mend=f"give a file in it, such as {out / 'predictions.jsonl'}",
-        )
 
 
 def _sidecar(out: Path) -> Path:
