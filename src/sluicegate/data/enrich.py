@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from sluicegate.errors import UserError
 from sluicegate.records import Sample
+from sluicegate.study import Prompts
 
-Prompts = Literal["plain", "enriched"]
 FIELDS = (
     "intent",
     "inputs",

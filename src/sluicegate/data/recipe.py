@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sluicegate.data import micro, sources
-from sluicegate.data.enrich import Prompts, render
+from sluicegate.data.enrich import render
 from sluicegate.data.splits import FRACTIONS, Splits, shares, split, split_counts
 from sluicegate.errors import UserError
 from sluicegate.records import Sample
+from sluicegate.study import Prompts
 
 Size = Literal["micro", "small", "scenario", "all"]
 Counts = tuple[int | None, int | None, int | None]

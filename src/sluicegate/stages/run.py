@@ -101,11 +101,12 @@ def run_stage(order: Order, number: int, show: Show) -> Verdict:
             _open_spool(order, plan, attempt).close()
             _do(order, plan, attempt, show)
         _note_unsent(attempt, uri)
-        verdict = gate.decide(evidence.read(attempt, number))
+        found = evidence.read(attempt, number)
+        verdict = gate.decide(found)
         jsonl.write_text(attempt / folder.VERDICT, to_json(verdict, indent=1) + "\n")
         report.write(attempt)
         with _open_spool(order, plan, attempt, outcome=verdict.outcome.value) as spool:
-            _publish(spool, attempt, verdict, uri)
+            _publish(spool, attempt, found, verdict, uri)
         _enter(order, attempt, verdict)
     return verdict
 
@@ -200,9 +201,8 @@ def _enter(order: Order, attempt: Path, verdict: Verdict) -> None:
     ledger.append(order.ledger, verdict, path, study_sha256=order.study.sha256, commit=commit, override=order.override)
 
 
-def _publish(spool: Tracker, attempt: Path, verdict: Verdict, uri: str) -> None:
+def _publish(spool: Tracker, attempt: Path, found: evidence.Evidence, verdict: Verdict, uri: str) -> None:
     """The verdict's figures and the run folder's papers to the tracking server; what fails to go stays in the spool."""
-    found = evidence.read(attempt, verdict.stage)
     for row in found.comparisons:
         told = {"control": row.control, "experiment": row.experiment, "gain": row.gain, "p": row.p}
         spool.metrics({f"{row.metric}/{key}": value for key, value in told.items() if value is not None}, 0)
