@@ -46,13 +46,16 @@ def test_the_variance_model_is_what_the_simulator_draws(design: stats.Design) ->
 
 
 CASES = [
-    ("sign_flip", stats.Design(items=20, draws=10, gain=0.15), 0.0),
-    ("sign_flip", stats.Design(items=40, draws=3, base=0.3, gain=0.1), 0.0),
+    ("sign_flip", stats.Design(items=70, draws=10, gain=0.07), 0.0),
+    ("sign_flip", stats.Design(items=80, draws=3, base=0.3, gain=0.08), 0.0),
     ("sign_flip", stats.Design(items=75, draws=1, gain=0.15), 0.0),
     ("mcnemar", stats.Design(items=75, base=0.2, gain=0.1), 0.0),
     ("paired_t", stats.Design(items=30, draws=5, gain=0.1), 0.0),
     ("cluster_robust", stats.Design(items=75, draws=10, gain=0.1, clusters=5, cluster_sd=0.03), 0.0),
     ("seed_level", stats.Design(items=75, draws=10, gain=0.1, seeds=3, seed_sd=0.03, agreement=1.0), 0.0),
+    ("recipe", stats.Design(items=75, draws=10, gain=0.1, seeds=3, seed_sd=0.03), 0.0),
+    ("recipe", stats.Design(items=75, draws=1, gain=0.12, seeds=5, seed_sd=0.01), 0.0),
+    ("recipe", stats.Design(items=75, draws=10, gain=0.15, seeds=3, seed_sd=0.03, clusters=5, cluster_sd=0.05), 0.0),
     ("non_inferiority", stats.Design(items=60, draws=10), 0.05),
     ("equivalence", stats.Design(items=100, draws=10), 0.07),
     ("sign_flip", stats.Design(items=75, draws=10, seed_sd=0.03), 0.0),
@@ -66,6 +69,20 @@ def test_formulas_agree_with_simulation(test: str, design: stats.Design, margin:
     simulated = stats.simulated(test, design, margin=margin, repeats=3000, seed=2)
     assert formula.method == "formula"
     assert formula.power == pytest.approx(simulated.share, abs=tolerance)
+
+
+def test_few_items_are_simulated_and_the_planned_n_holds_where_differences_are_skewed() -> None:
+    design = stats.Design(items=20, draws=10, base=0.1, gain=0.1)
+    found = stats.power("sign_flip", design)
+    assert found.method == "sign_flip, 4000 simulated experiments"
+    assert found == stats.power("sign_flip", design)
+    n = stats.needed("sign_flip", design)
+    assert n is not None
+    shares = [
+        stats.simulated("sign_flip", replace(design, items=round(n * f)), repeats=8000, seed=5).share
+        for f in (0.9, 1.1)
+    ]
+    assert shares[0] < 0.8 < shares[1]
 
 
 def test_mcnemar_power_counts_every_table() -> None:

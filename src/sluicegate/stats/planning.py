@@ -62,7 +62,7 @@ def needed(
     None where even `LIMITS` do not suffice: more draws, say, when too few items vary.
 
     >>> needed("sign_flip", Design(items=1, draws=10, gain=0.1))
-    36
+    35
     >>> needed("sign_flip", Design(items=10, gain=0.1), vary="draws") is None
     True
     """
