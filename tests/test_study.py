@@ -10,6 +10,7 @@ import yaml
 from sluicegate import study
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.settings import TrainSettings
+from sluicegate.stages.plan import resolve
 
 GOOD = """
 name: mine
@@ -57,15 +58,56 @@ def test_spelling_and_comments_do_not_change_the_digest_but_meaning_does() -> No
         ("name: ../../etc", "name"),
         ("arms: {}", "arms"),
         ("metrics: []", "metrics"),
+        ("metrics: [exact_match]\nmetrics: [exact_match, f1]", "'metrics' is given twice"),
+        ("train: {epochs: many}", "wanted a number > 0, seen 'many'"),
+        ("stages: {2: {train: {load_in_4bit: perhaps}}}", "wanted auto, true or false"),
+        ("minimum_gain: 0.2", "design_gain 0.1 is below minimum_gain 0.2"),
+        ("design_gain: 0.01", "design_gain 0.01 is below minimum_gain 0.05"),
+        ("must_not_worsen: {exact_match: 0.05}", "'exact_match' is the primary metric"),
+        ("must_not_worsen: {safety: 0.05}", "'safety' is not one of the metrics"),
+        ("must_not_worsen: {functional_correctness: 0}", "must_not_worsen"),
+        ("stages: {3: {seeds: 2}}", "2 runs an arm carry no claim"),
+        ("attempts: 0", "attempts"),
+        ("arms: {control: {}, experiment: {}}", "the same in everything"),
+        ("expected: {base: 1}", "expected.base"),
+        ("machines: {tower: {does: [fly]}}", "machines.tower.does"),
     ],
 )
 def test_a_fault_is_named(change: str, told: str) -> None:
     key = change.split(":", 1)[0]
     lines = [line for line in GOOD.strip().splitlines() if not line.startswith(key + ":")]
-    with pytest.raises(UserErrors) as caught:
+    with pytest.raises(UserError) as caught:
         study.parse("\n".join([*lines, change]), "mine.yaml")
     assert told in str(caught.value)
     assert "mine.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("stages: {3: {hours: 9}}", True),
+        ("stages: {3: {draws: 1, dollars: 9}}", False),
+        ("machines: {tower: {does: [train], dollars_per_hour: 2}}", True),
+        ("expected: {base: 0.2}", True),
+        ("attempts: 2", False),
+        ("design_gain: 0.2", False),
+    ],
+)
+def test_budgets_machines_and_expectations_are_not_what_a_study_means(change: str, same: bool) -> None:
+    plain = study.parse(GOOD + ("stages: {3: {}}\n" if "stages" in change else ""), "a")
+    assert (study.parse(GOOD + change, "b").sha256 == plain.sha256) is same
+
+
+def test_what_a_later_stage_changes_is_not_what_a_study_means_before_it() -> None:
+    plain, later = study.parse(GOOD, "a"), study.parse(GOOD + "stages: {3: {test_samples: 9}}", "b")
+    assert plain.sha256_to(2) == later.sha256_to(2)
+    assert plain.sha256_to(3) != later.sha256_to(3)
+
+
+def test_an_a_a_experiment_has_arms_that_differ_in_their_seeds_alone() -> None:
+    told = study.parse(GOOD, "a").model_dump() | {"arms": {"control": {}, "experiment": {"seed": 1000}}}
+    names = [model.name for model in resolve(study.Study.model_validate(told), 3).models]
+    assert names == ["control-s0", "experiment-s1000"]
 
 
 def test_several_faults_come_together() -> None:

@@ -8,6 +8,7 @@ or decides.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -24,6 +25,8 @@ from filelock import FileLock, Timeout
 from sluicegate.errors import UserError
 from sluicegate.jsonl import read_text, unwritable, write_text
 
+CODE = {".py", ".yaml", ".json", ".j2"}
+"""Suffixes of the files that decide what the program does."""
 STUDY, VERDICT, COMPARISONS = "study.yaml", "verdict.json", "comparisons.json"
 DATA, ARMS, PREDICTIONS, SCORES, LOGS = "data", "arms", "predictions", "scores", "logs"
 EVENTS = "events.jsonl"
@@ -187,6 +190,17 @@ def git_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+@cache
+def code_sha256() -> str:
+    """Digest of this package's source files by name and bytes: the code that runs, whatever a commit says of it."""
+    found, where = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(path for path in where.rglob("*") if path.suffix in CODE and path.is_file()):
+        found.update(
+            f"{path.relative_to(where).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
+    return found.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -138,6 +138,9 @@ class Comparison:
         seed: of the resampling.
         coverage: paired items over all items, in [0, 1].
         note: what the reader must know (too few items, constant differences).
+        variance: components of an item's difference: `items` (between items), `draws` (of one draw in each arm),
+            `seeds` (of one run's mean, both arms together; with several runs), `interaction` (of a run on single items;
+            a part of `items`, which holds it divided by the runs), `scenarios` (of a scenario's gain).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -158,6 +161,7 @@ class Comparison:
     experiment_interval: tuple[float, float] | None = None
     effects: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
+    variance: Mapping[str, float] = field(default_factory=dict)
 
 
 class Outcome(StrEnum):
@@ -188,6 +192,31 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """What would settle an inconclusive stage: this many of one thing, the rest as it is.
+
+    Args:
+        vary: `items`, `draws` or `seeds`.
+        have: what the stage had.
+        wanted: in all; None where no number of them is enough.
+        low, high: the range that the uncertainty of the measured variance leaves; high None for no end.
+        hours, dollars: what the additional ones cost, forecast from what the stage's own cost.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    vary: Literal["items", "draws", "seeds"]
+    have: int
+    wanted: int | None
+    low: int | None = None
+    high: int | None = None
+    hours: float | None = None
+    dollars: float | None = None
+
+
+Claim = Literal["", "checkpoint", "recipe"]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The decision of a stage, recomputable from its evidence.
 
@@ -195,6 +224,12 @@ class Verdict:
         evidence_sha256: digest over the evidence files in the order of their names.
         primary: the comparison that decided, where the stage compares.
         next_steps: what to do now, specific to the failed checks.
+        claim: what a GO says is better: these trained `checkpoint`s, or the `recipe` they were trained by.
+        attempt, attempts: which decision of this stage it is, and how many were declared; 0 where none is spent.
+        alpha: what it spends of the study's alpha.
+        open: whether the stage goes on in the same run folder when it is run again.
+        needs: what would settle an INCONCLUSIVE.
+        version: of the program that decided.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -207,6 +242,13 @@ class Verdict:
     study: str = ""
     primary: Comparison | None = None
     next_steps: tuple[str, ...] = ()
+    claim: Claim = ""
+    attempt: int = 0
+    attempts: int = 0
+    alpha: float = 0.0
+    open: bool = False
+    needs: tuple[Need, ...] = ()
+    version: str = ""
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -10,9 +10,9 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sluicegate.errors import UserError, UserErrors
@@ -123,6 +123,25 @@ class TrainSettings(BaseSettings):
     def public(self) -> dict[str, str | int | float | bool | None]:
         """Every setting but the secrets, as JSON types, in the order of their definition."""
         return self.model_dump(mode="json", exclude={"hf_token"})
+
+
+def fault_in(name: str, value: Any) -> str:
+    """What is wrong with a training setting's value, as the environment would give it; empty where nothing is.
+
+    >>> fault_in("epochs", 3), fault_in("epochs", "many")
+    ('', 'wanted a number > 0')
+    """
+    info = TrainSettings.model_fields[name]
+    said = str(value).lower() if isinstance(value, bool) else value if value is None else str(value)
+    if said is None or said == "":  # unset, as an empty variable is
+        return ""
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, Annotated[info.annotation, info]))
+        adapter.validate_python(said)
+    except ValidationError:
+        extra = info.json_schema_extra
+        return f"wanted {extra['wanted']}" if isinstance(extra, dict) else "not a value of it"
+    return ""
 
 
 def load_train_settings() -> TrainSettings:

@@ -7,6 +7,7 @@ stage is worked out by `stages.plan`, and nothing here reads data or runs anythi
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +26,7 @@ from pydantic import (
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.jsonl import read_text
 from sluicegate.records import digest
-from sluicegate.settings import TrainSettings
+from sluicegate.settings import TrainSettings, fault_in
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_+.-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -33,6 +34,9 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Prompts = Literal["plain", "enriched"]
 Scalar = str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 
+LAST_STAGE = 4
+DECIDING_STAGES = (3, 4)
+"""Stages whose GO rests on the test of the primary metric."""
 MANAGED = frozenset(
     {
         "dataset_path",
@@ -51,69 +55,108 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-TrainOverrides = Annotated[dict[str, Scalar], Field(default_factory=dict)]
+def _field(default: Any, text: str, **bounds: Any) -> Any:
+    return Field(default, description=text, **bounds)
+
+
+TrainOverrides = Annotated[dict[str, Scalar], Field(default_factory=dict, description="Training settings it changes.")]
+Points = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Arm(_Part):
     """One arm: which prompts it is trained on and what it changes of the training settings."""
 
-    prompts: Prompts = "plain"
+    prompts: Prompts = _field("plain", "What it is trained on: the plain request, or that with metadata.")
+    seed: int = _field(0, "Of its first run; the next ones count up. An A/A experiment differs in it.", ge=0, le=2**31)
     train: TrainOverrides
 
 
 class Source(_Part):
-    """Where samples come from: `demo`, `micro`, or a folder with `<scenario>/samples.jsonl`."""
+    """Where samples come from."""
 
-    source: str = "demo"
-    seed: int = Field(0, ge=0)
+    source: str = _field("demo", "`demo`, `micro`, or a folder with `<scenario>/samples.jsonl`.")
+    seed: int = _field(0, "Of the split.", ge=0)
 
 
 class Generation(_Part):
     """How answers are drawn."""
 
-    draws: int = Field(1, ge=1, le=1000)
-    temperature: float = Field(0.0, ge=0, le=5)
-    max_new_tokens: int = Field(512, ge=1)
-    batch_size: int = Field(16, ge=1)
+    draws: int = _field(1, "Answers a prompt (K).", ge=1, le=1000)
+    temperature: float = _field(0.0, "0 is greedy, and wants one draw.", ge=0, le=5)
+    max_new_tokens: int = _field(512, "Of one answer.", ge=1)
+    batch_size: int = _field(16, "Answers made side by side.", ge=1)
+
+
+class Machine(_Part):
+    """One machine, as far as forecasts and prices go."""
+
+    does: tuple[Literal["train", "generate", "evaluate"], ...] = _field((), "The steps that run there.")
+    gpu: str = _field("", "Its name, for people.")
+    vram_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _field(None, "Memory of its GPU.")
+    tflops: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _field(
+        None, "What its GPU reaches on large 16-bit matrix products."
+    )
+    dollars_per_hour: Amount = _field(0.0, "Its price, counted against the stage's dollars.")
+
+
+class Expected(_Part):
+    """What is assumed of the scores until a stage has measured it; see `stats.Design`."""
+
+    base: Points = _field(0.5, "The control's pass rate.")
+    heterogeneity: Annotated[float, Field(ge=0, le=0.95)] = _field(
+        0.5, "0: all items equally hard; towards 1: each is always or never passed."
+    )
+    agreement: Share = _field(0.9, "Share of the items that are as hard for both arms.")
+    seed_sd: Share = _field(0.02, "Spread of a run's pass rate over training seeds.")
+    scenario_sd: Share = _field(0.0, "Spread of the gain over scenarios.")
 
 
 class StageChange(_Part):
-    """What a study changes of a stage's plan; None leaves the plan's own value."""
+    """What a study changes of a stage's plan; what it leaves out stays as planned."""
 
-    train_samples: int | None = Field(None, ge=1)
-    val_samples: int | None = Field(None, ge=1)
-    test_samples: int | None = Field(None, ge=1)
-    draws: int | None = Field(None, ge=1, le=1000)
-    seeds: int | None = Field(None, ge=1, le=100)
-    hours: Amount | None = None
-    dollars: Amount | None = None
+    train_samples: int | None = _field(None, "Training samples an arm.", ge=1)
+    val_samples: int | None = _field(None, "Validation samples.", ge=1)
+    test_samples: int | None = _field(None, "Test items.", ge=1)
+    draws: int | None = _field(None, "Answers a prompt.", ge=1, le=1000)
+    seeds: int | None = _field(None, "Training runs an arm: 1, or 3 and more for a claim on the recipe.", ge=1, le=100)
+    attempts: int | None = _field(None, "Declared decisions of this stage.", ge=1, le=20)
+    hours: Amount | None = _field(None, "Budget.")
+    dollars: Amount | None = _field(None, "Budget.")
     train: TrainOverrides
 
 
 class Study(_Part):
-    """A study file, read and checked.
+    """A study file, read and checked."""
 
-    `control` and `experiment` name the pair of arms that gates decide on. `minimum_gain` is the smallest gain, in
-    points on [0, 1], that would be worth its cost. `test_prompts: plain` gives both arms the same evaluation prompts;
-    `as_trained` declares that each arm is asked the way it was trained, so prompt parity is not required.
-    """
-
-    name: Name
-    question: str = Field(min_length=1)
-    scenarios: Annotated[tuple[Name, ...], Field(min_length=1)]
-    data: Source = Source()
-    arms: dict[Name, Arm]
-    control: Name = "control"
-    experiment: Name = "experiment"
-    test_prompts: Literal["plain", "as_trained"] = "plain"
+    name: Name = Field(description="Of the study, its run folders and its ledger.")
+    question: str = Field(min_length=1, description="What it asks, in a sentence.")
+    scenarios: Annotated[tuple[Name, ...], Field(min_length=1, description="Stage 3 takes the first, stage 4 all.")]
+    data: Source = _field(Source(), "Where samples come from.")
+    arms: dict[Name, Arm] = Field(description="Name → arm.")
+    control: Name = _field("control", "The arm that gates compare with …")
+    experiment: Name = _field("experiment", "… and the arm that must be better.")
+    test_prompts: Literal["plain", "as_trained"] = _field(
+        "plain", "`plain`: both arms are asked the same; `as_trained`: each the way it was trained, as declared here."
+    )
     train: TrainOverrides
-    generate: Generation = Generation()
-    metrics: Annotated[tuple[Name, ...], Field(min_length=1)]
-    primary: Name
-    minimum_gain: Share = 0.05
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    needs_gpu: bool = False
-    stages: Annotated[dict[Annotated[int, Field(ge=0, le=4)], StageChange], Field(default_factory=dict)]
+    generate: Generation = _field(Generation(), "How answers are drawn.")
+    metrics: Annotated[tuple[Name, ...], Field(min_length=1, description="What answers are judged by.")]
+    primary: Name = Field(description="The one metric that may open a gate; registered before a stage runs.")
+    minimum_gain: Share = _field(0.05, "The smallest gain worth its cost, on [0, 1]; surely below it is STOP.")
+    design_gain: Points = _field(0.1, "The gain that the stages are sized to find, on [0, 1].")
+    must_not_worsen: Annotated[
+        dict[Name, Points],
+        Field(default_factory=dict, description="Metric → margin that it may not fall by, on [0, 1]."),
+    ]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = _field(0.05, "One-sided chance of a false GO, of all attempts.")
+    attempts: int = _field(1, "Declared decisions of a deciding stage; alpha is split over them.", ge=1, le=20)
+    needs_gpu: bool = _field(False, "Whether stage 0 wants a GPU.")
+    machines: Annotated[dict[Name, Machine], Field(default_factory=dict, description="For forecasts and prices.")]
+    expected: Expected = _field(Expected(), "What forecasts assume until a stage has measured it.")
+    stages: Annotated[
+        dict[Annotated[int, Field(ge=0, le=LAST_STAGE)], StageChange],
+        Field(default_factory=dict, description="Stage number → what the study changes of its plan."),
+    ]
 
     @field_validator("train", mode="after")
     @classmethod
@@ -132,6 +175,7 @@ class Study(_Part):
             faults.append(f"control and experiment are the same arm {self.control!r}")
         if self.primary not in self.metrics:
             faults.append(f"primary: {self.primary!r} is not one of the metrics {list(self.metrics)}")
+        faults += [*self._contradictions(), *self._same_arms()]
         draws = max([self.generate.draws, *(change.draws or 1 for change in self.stages.values())])
         if draws > 1 and self.generate.temperature == 0:
             faults.append(f"generate.temperature: 0 makes all {draws} draws the same text; give 0.7, or 1 draw")
@@ -141,15 +185,57 @@ class Study(_Part):
             raise ValueError("; ".join(faults))
         return self
 
+    def _contradictions(self) -> Iterator[str]:
+        """Thresholds that no result could satisfy together."""
+        if self.design_gain < self.minimum_gain:
+            yield (
+                f"design_gain {self.design_gain:g} is below minimum_gain {self.minimum_gain:g}: "
+                "the stages would be sized to find a gain that is not worth its cost"
+            )
+        for metric in self.must_not_worsen:
+            if metric == self.primary:
+                yield f"must_not_worsen: {metric!r} is the primary metric, which must gain"
+            elif metric not in self.metrics:
+                yield f"must_not_worsen: {metric!r} is not one of the metrics {list(self.metrics)}"
+        for number in DECIDING_STAGES:
+            if (change := self.stages.get(number)) and change.seeds == 2:
+                yield (
+                    f"stages.{number}.seeds: 2 runs an arm carry no claim: 1 speaks of these checkpoints, "
+                    "3 or more of the recipe"
+                )
+
+    def _same_arms(self) -> Iterator[str]:
+        """Two arms of the same data, settings and seeds are the same models: their gain is 0 by construction."""
+        pair = [self.arms.get(name) for name in (self.control, self.experiment)]
+        if self.control != self.experiment and pair[0] is not None and pair[0] == pair[1]:
+            yield (
+                f"arms {self.control!r} and {self.experiment!r} are the same in everything; "
+                "for an A/A experiment give one of them another seed"
+            )
+
     @property
     def sha256(self) -> str:
         """Digest of the study's meaning: spelling, comments and key order do not count."""
-        return digest(self.model_dump(mode="json"))
+        return self.sha256_to(LAST_STAGE)
+
+    def sha256_to(self, stage: int) -> str:
+        """Digest of the study's meaning as far as a stage goes: what it changes of later stages does not count.
+
+        Neither do budgets, machines and expectations: they say what may be spent and what is forecast, not what the
+        evidence means, so a stage that ran out of its budget goes on under a larger one.
+        """
+        meaning = self.model_dump(mode="json", exclude={"machines", "expected", "stages"})
+        changes = {
+            str(number): change.model_dump(mode="json", exclude={"hours", "dollars"})
+            for number, change in sorted(self.stages.items())
+            if number <= stage
+        }
+        return digest(meaning | {"stages": changes})
 
 
 def _known_settings(train: dict[str, Scalar]) -> dict[str, Scalar]:
     known = set(TrainSettings.model_fields) - MANAGED
-    for key in train:
+    for key, value in train.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = (
@@ -160,7 +246,28 @@ def _known_settings(train: dict[str, Scalar]) -> dict[str, Scalar]:
                 else "unknown setting"
             )
             raise ValueError(f"train.{key}: {hint}")
+        if fault := fault_in(key, value):
+            raise ValueError(f"train.{key}: {fault}, seen {value!r}")
     return train
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as `safe_load` reads it, but a key that is given twice is a fault and not a choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, each key once.
+
+        Raises:
+            yaml.constructor.ConstructorError: a key is given twice, with its line.
+        """
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def shipped() -> list[str]:
@@ -199,7 +306,7 @@ def load(name_or_path: str | Path) -> Study:
 def parse(text: str, where: str) -> Study:
     """A study from YAML text; `where` names it in errors."""
     try:
-        raw: Any = yaml.safe_load(text)
+        raw: Any = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as fault:  # `2026-13-45` is a ValueError
         raise UserError(f"{where}: not YAML", wanted="a study file", seen=" ".join(str(fault).split())) from None
     if not isinstance(raw, dict):

@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from sluicegate import study as studies
 from sluicegate.data import demo, leaks, micro, sources
 from sluicegate.data.content import duplicates
-from sluicegate.data.manifest import HELD_OUT, TRAINING, File, Manifest, Overlap, place
+from sluicegate.data.manifest import HELD_OUT, TRAINING, File, Fresh, Manifest, Overlap, place
+from sluicegate.data.reader import read_samples
 from sluicegate.data.recipe import Recipe, Size, drawn, files
-from sluicegate.data.splits import Splits
+from sluicegate.data.splits import Splits, contents
 from sluicegate.errors import UserError
+from sluicegate.jsonl import sha256
 from sluicegate.records import Sample, digest, to_json
 from sluicegate.study import Study
 
@@ -34,13 +37,15 @@ def build(
     train_samples: int | None = None,
     val_samples: int | None = None,
     test_samples: int | None = None,
+    fresh_from: Path | None = None,
     force: bool = False,
 ) -> Manifest:
     """Write `<arm>-train.jsonl`, `<arm>-val.jsonl`, `test.jsonl` and `manifest.json` for the arms of a study.
 
     Where the study asks each arm the way it was trained there is `<arm>-test.jsonl` too. Numbers of samples are
     totals over the scenarios; None leaves the size's own: 5 samples (`micro`), 20, 5 and 20 (`small`), 70, 15 and
-    15% of what the source has (`scenario`: the one named, or the study's first; `all`).
+    15% of what the source has (`scenario`: the one named, or the study's first; `all`). None of the samples in
+    `fresh_from`, the test items of an earlier stage, becomes a test item again.
 
     Raises:
         UserError: an unknown size or scenario, a source with too few samples, metadata that gives an answer away,
@@ -55,8 +60,9 @@ def build(
         arms={f"{name}-": arm.prompts for name, arm in study.arms.items()},
         as_trained=study.test_prompts == "as_trained",
         study=study.name,
+        tested=tuple(read_samples(fresh_from)) if fresh_from else (),
     )
-    return _write(recipe, out, force=force)
+    return _write(recipe, out, force=force, fresh_from=fresh_from)
 
 
 def build_plain(
@@ -98,6 +104,7 @@ def command(
     out: Path | None = None,
     scenario: str | None = None,
     seed: int = 0,
+    fresh_from: Path | None = None,
     force: bool = False,
     train_samples: int | None = None,
     val_samples: int | None = None,
@@ -114,12 +121,18 @@ def command(
     known = _known_size(size)
     counts = {"train_samples": train_samples, "val_samples": val_samples, "test_samples": test_samples}
     if study is None:
+        _refuse_without_study(fresh_from)
         where = out or _default_out(known, scenario)
         built = build_plain(known, where, source=source, scenario=scenario, seed=seed, force=force, **counts)
         return _told(where, built)
     loaded = _from(studies.load(study), source, seed)
     where = out or _default_out(known, scenario or loaded.scenarios[0])
-    return _told(where, build(loaded, known, where, scenario=scenario, force=force, **counts))
+    return _told(where, build(loaded, known, where, scenario=scenario, fresh_from=fresh_from, force=force, **counts))
+
+
+def _refuse_without_study(fresh_from: Path | None) -> None:
+    if fresh_from is not None:
+        raise UserError("--fresh-from without --study", wanted="the study whose earlier test items they are", seen="")
 
 
 def _known_size(size: str) -> Size:
@@ -175,11 +188,11 @@ def _chosen(size: Size, scenarios: tuple[str, ...], scenario: str | None) -> tup
     return (scenario,)
 
 
-def _write(recipe: Recipe, out: Path, *, force: bool) -> Manifest:
+def _write(recipe: Recipe, out: Path, *, force: bool, fresh_from: Path | None = None) -> Manifest:
     splits = drawn(recipe)
     named = files(recipe, splits)
     texts = {name: "".join(f"{to_json(row)}\n" for row in rows) for name, rows in named.items()}
-    manifest = _manifest(recipe, splits, named, texts)
+    manifest = replace(_manifest(recipe, splits, named, texts), fresh=_fresh(recipe, splits, fresh_from))
     place(out, texts, manifest, force=force)
     return manifest
 
@@ -203,6 +216,15 @@ def _manifest(
         overlap=overlap,
         duplicates=tuple(duplicates(splits.train)),
     )
+
+
+def _fresh(recipe: Recipe, splits: Splits, fresh_from: Path | None) -> Fresh | None:
+    """What the test shares with an earlier one; looked at anew, whatever the split was told."""
+    if fresh_from is None:
+        return None
+    tested = contents(recipe.tested)
+    reused = tuple(sample.id for sample in splits.test if not contents([sample]).isdisjoint(tested))
+    return Fresh(sha256(fresh_from), len(recipe.tested), reused)
 
 
 def _evaluation_prompts(recipe: Recipe, named: Mapping[str, Sequence[Sample]]) -> dict[str, str]:

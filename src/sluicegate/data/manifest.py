@@ -48,6 +48,21 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
+class Fresh:
+    """How the test items stand to those of an earlier stage.
+
+    Args:
+        sha256: of the file with the earlier ones.
+        items: how many they were.
+        reused: ids of test items here that share a question or an answer with one of them.
+    """
+
+    sha256: str
+    items: int
+    reused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The data of one stage or one set of plain files.
 
@@ -59,6 +74,7 @@ class Manifest:
         evaluation_prompts_sha256: arm → digest of the ids and prompts that its models are tested with.
         leaks: what training and validation give away of the test, in words; None where there is no test.
         duplicates: ids of training samples with the same content, a tuple a group.
+        fresh: against an earlier stage's test items, where they were named.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -73,6 +89,7 @@ class Manifest:
     leaks: tuple[str, ...] | None
     overlap: Overlap | None
     duplicates: tuple[tuple[str, ...], ...]
+    fresh: Fresh | None = None
 
 
 def read(folder: Path) -> Manifest:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from sluicegate.data import micro, sources
 from sluicegate.data.enrich import render
-from sluicegate.data.splits import FRACTIONS, Splits, shares, split, split_counts
+from sluicegate.data.splits import FRACTIONS, Splits, contents, shares, split, split_counts
 from sluicegate.errors import UserError
 from sluicegate.records import Sample
 from sluicegate.study import Prompts
@@ -31,6 +31,7 @@ class Recipe:
     Args:
         arms: prefix of the file names → prompts; one with an empty prefix for plain files.
         as_trained: whether each arm is asked the way it was trained.
+        tested: test items of an earlier stage; none of them is one here.
     """
 
     size: Size
@@ -41,6 +42,7 @@ class Recipe:
     arms: Mapping[str, Prompts]
     as_trained: bool = False
     study: str = ""
+    tested: tuple[Sample, ...] = ()
 
 
 def drawn(recipe: Recipe) -> Splits:
@@ -53,14 +55,14 @@ def drawn(recipe: Recipe) -> Splits:
         return _micro(recipe)
     samples = _load(recipe, None)
     if recipe.size != "small" and recipe.counts == (None, None, None):
-        return split(samples, seed=recipe.seed)
+        return split(samples, seed=recipe.seed, tested=contents(recipe.tested))
     own = SMALL if recipe.size == "small" else shares(len(samples), FRACTIONS)
     counts = tuple(own[place] if asked is None else asked for place, asked in enumerate(recipe.counts))
     _refuse_empty(counts)
     if sum(counts) > len(samples):
         samples = _load(recipe, sum(counts))
     train, val, test = counts
-    return split_counts(samples, seed=recipe.seed, counts=(train, val, test))
+    return split_counts(samples, seed=recipe.seed, counts=(train, val, test), tested=contents(recipe.tested))
 
 
 def _micro(recipe: Recipe) -> Splits:

@@ -31,8 +31,17 @@ class Splits:
     test: tuple[Sample, ...]
 
 
-def split(samples: Iterable[Sample], *, seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
+def split(
+    samples: Iterable[Sample],
+    *,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    tested: frozenset[str] = frozenset(),
+) -> Splits:
     """Split each scenario by shares of training, validation and test, each > 0, adding up to 1.
+
+    Args:
+        tested: what `contents` says of samples that were test items before: none of them is one again.
 
     Raises:
         ValueError: fractions that are not.
@@ -42,15 +51,17 @@ def split(samples: Iterable[Sample], *, seed: int, fractions: tuple[float, float
         raise ValueError(f"fractions: wanted three > 0 that add up to 1, seen {fractions}")
     samples = list(samples)
     seen = Counter(sample.scenario for sample in samples)
-    dealt = _deal(samples, seed, {name: _three(shares(seen[name], fractions)) for name in seen}, exact=False)
+    dealt = _deal(samples, seed, {name: _three(shares(seen[name], fractions)) for name in seen}, tested, exact=False)
     _refuse_shortfall(dealt, samples, dict.fromkeys(seen or [""], (1, 1, 1)))
     return dealt
 
 
-def split_counts(samples: Iterable[Sample], *, seed: int, counts: Sizes) -> Splits:
+def split_counts(
+    samples: Iterable[Sample], *, seed: int, counts: Sizes, tested: frozenset[str] = frozenset()
+) -> Splits:
     """Split into so many training, validation and test samples in all, and leave the rest out.
 
-    They are spread evenly over the scenarios. A count of 0 leaves a split empty.
+    They are spread evenly over the scenarios. A count of 0 leaves a split empty. `tested` is as in `split`.
 
     Raises:
         UserError: a scenario has too few samples.
@@ -60,7 +71,7 @@ def split_counts(samples: Iterable[Sample], *, seed: int, counts: Sizes) -> Spli
     even = [1 / len(scenarios)] * len(scenarios)
     rows = zip(*(shares(count, even) for count in counts), strict=True)
     sizes = {name: _three(row) for name, row in zip(scenarios, rows, strict=True)}
-    dealt = _deal(samples, seed, sizes, exact=True)
+    dealt = _deal(samples, seed, sizes, tested, exact=True)
     _refuse_shortfall(dealt, samples, sizes)
     return dealt
 
@@ -110,20 +121,31 @@ def _rank(sample: Sample, seed: int) -> tuple[str, str]:
     return hashlib.sha256(text.encode()).hexdigest(), sample.id
 
 
-def _deal(samples: Sequence[Sample], seed: int, sizes: Mapping[str, Sizes], *, exact: bool) -> Splits:
+def contents(samples: Iterable[Sample]) -> frozenset[str]:
+    """Questions and answers of samples, as a group shares them."""
+    return frozenset(text for sample in samples for text in (question(sample), answer(sample)))
+
+
+def _deal(
+    samples: Sequence[Sample], seed: int, sizes: Mapping[str, Sizes], tested: frozenset[str], *, exact: bool
+) -> Splits:
     """Deal groups one by one, each to the split of its scenario that lacks the most.
 
     `exact` stops at the sizes and leaves the rest out; otherwise every sample is dealt, the largest groups
-    first so that they overshoot the least.
+    first so that they overshoot the least. Groups that were tested before are dealt first, to the other two splits.
     """
     ranks = {id(sample): _rank(sample, seed) for sample in samples}
     bundles = [sorted(group, key=lambda sample: ranks[id(sample)]) for group in groups(samples)]
-    bundles.sort(key=lambda bundle: (0 if exact else -len(bundle), ranks[id(bundle[0])]))
+    known = {id(bundle): not contents(bundle).isdisjoint(tested) for bundle in bundles} if tested else {}
+    bundles.sort(
+        key=lambda bundle: (not known.get(id(bundle), False), 0 if exact else -len(bundle), ranks[id(bundle[0])])
+    )
     dealt: tuple[list[Sample], ...] = ([], [], [])
     lacking = {scenario: list(wanted) for scenario, wanted in sizes.items()}
     for bundle in bundles:
         lack = lacking[bundle[0].scenario]
-        place = lack.index(max(lack))
+        open_to = lack[:2] if known.get(id(bundle)) else lack
+        place = lack.index(max(open_to))
         for sample in bundle:
             if not exact or lacking[sample.scenario][place] > 0:
                 dealt[place].append(sample)
