@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sluicegate import stats
 from sluicegate.compare import compare, reduce_pass_at_k
@@ -75,6 +77,93 @@ def test_swapping_the_arms_mirrors_the_comparison_to_the_last_bit(make: object) 
     assert back.p == there.p
     for name in ("d_z", "hedges_g_av", "cliffs_delta"):
         assert back.effects[name] == -(there.effects[name] or 0.0)
+
+
+VALUES = st.one_of(st.none(), st.sampled_from([0.0, 1.0]), st.floats(0, 1, allow_subnormal=False))
+
+
+@st.composite
+def two_arms(draw: st.DrawFn) -> tuple[list[list[Score]], dict[str, str]]:
+    """Arms of a few samples with every pattern of runs, draws and values that are None."""
+    samples, draws = draw(st.integers(1, 9)), draw(st.integers(1, 3))
+    values = draw(st.sampled_from([VALUES, st.sampled_from([None, 0.0, 1.0])]))
+    arms = []
+    for name in ("c", "e"):
+        block = st.lists(st.lists(values, min_size=draws, max_size=draws), min_size=samples, max_size=samples)
+        arms.append(
+            [row for run in range(draw(st.integers(1, 3))) for row in scores(draw(block), model=f"{name}{run}")]
+        )
+    groups = draw(st.lists(st.sampled_from("abcdef"), min_size=samples, max_size=samples))
+    return arms, {f"s{n:02d}": group for n, group in enumerate(groups)}
+
+
+@given(two_arms(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_any_two_arms_have_a_mirror_image(drawn: tuple[list[list[Score]], dict[str, str]], clustered: bool) -> None:
+    (control, experiment), scenarios = drawn
+    given_scenarios = scenarios if clustered else None
+    there = compare(control, experiment, primary=PASSES, scenarios=given_scenarios)
+    back = compare(experiment, control, primary=PASSES, scenarios=given_scenarios, alternative="less")
+    for one, other in zip(there, back, strict=True):
+        assert (one.n, one.coverage, one.p, one.variance) == (other.n, other.coverage, other.p, other.variance)
+        assert (one.gain, one.low, one.high) == (negated(other.gain), negated(other.high), negated(other.low))
+        assert (one.control, one.control_interval) == (other.experiment, other.experiment_interval)
+        assert all(value is None or np.isfinite(value) for value in (*one.effects.values(), *one.variance.values()))
+        for name in ("seeds", "cluster", "recipe"):
+            assert one.effects.get(f"{name}_p") == other.effects.get(f"{name}_p")
+            assert one.effects.get(f"{name}_low") == negated(other.effects.get(f"{name}_high"))
+
+
+def negated(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def test_the_variance_is_that_of_the_paired_draws() -> None:
+    control, experiment = drawn(1, 0.4), drawn(2, 0.6)
+    blocks = [np.array([score.value for score in arm]).reshape(20, 1, 4).tolist() for arm in (control, experiment)]
+    found = compare(control, experiment, primary=PASSES)
+    assert found[0].variance == stats.components(blocks[0], blocks[1])
+    assert found[0].variance.keys() == {"items", "draws"}
+    assert row(found, "pass@4").variance.keys() == {"items"}  # one value a sample
+    single = compare(continuous(1), continuous(2), primary="codebleu")[0]
+    gains = np.array([s.value for s in continuous(2)]) - np.array([s.value for s in continuous(1)])
+    assert single.variance == {"items": pytest.approx(float(gains.var(ddof=1)), rel=1e-12)}
+
+
+def test_draws_that_were_not_judged_and_samples_that_do_not_pair_are_left_out_of_the_variance() -> None:
+    control = scores([[None, 1.0], [None, None], [0.0, 0.0], [1.0, 0.0]])
+    experiment = scores([[1.0, 1.0], [1.0, 1.0], [1.0, None], [1.0, 1.0]])
+    expected = stats.components(
+        [[[None, 1.0]], [[0.0, 0.0]], [[1.0, 0.0]]], [[[1.0, 1.0]], [[1.0, None]], [[1.0, 1.0]]]
+    )
+    assert compare(control, experiment, primary=PASSES)[0].variance == expected
+    assert compare(scores([[0.0]]), scores([[1.0]]), primary=PASSES)[0].variance == {}
+
+
+def test_the_recipe_is_tested_on_the_samples_that_every_run_answered() -> None:
+    control = [*drawn(1, 0.3), *drawn(2, 0.35, model="m2"), *drawn(3, 0.3, model="m3")]
+    experiment = [*drawn(4, 0.6), *drawn(5, 0.65, model="m2"), *drawn(6, 0.6, model="m3")]
+    holed = [replace(s, value=None, why="lost") if (s.sample_id, s.model) == ("s03", "m2") else s for s in control]
+    means = [
+        [
+            [np.mean([s.value for s in arm if s.model == model and s.sample_id == f"s{n:02d}"]) for n in range(20)]
+            for model in ("m", "m2", "m3")
+        ]
+        for arm in (control, experiment)
+    ]
+    for arm, kept in ((control, range(20)), (holed, [n for n in range(20) if n != 3])):
+        expected = stats.recipe_level(*[[[float(run[n]) for n in kept] for run in runs] for runs in means])
+        found = compare(arm, experiment, primary=PASSES)[0]
+        assert found.n == 20
+        assert found.effects["recipe_p"] == pytest.approx(expected.p, rel=1e-9)
+        assert found.effects["recipe_low"] == pytest.approx(expected.low, rel=1e-9)
+
+
+def test_the_order_of_draws_and_models_does_not_count() -> None:
+    rng = np.random.default_rng(8)
+    arms = [[one for run in ("m0", "m1") for one in scores(rng.random((12, 3)).tolist(), model=run)] for _ in range(2)]
+    shuffled = [[arm[index] for index in rng.permutation(len(arm))] for arm in arms]
+    assert compare(shuffled[0], shuffled[1], primary=PASSES) == compare(arms[0], arms[1], primary=PASSES)
 
 
 def test_the_order_of_scores_and_the_names_of_samples_do_not_count() -> None:

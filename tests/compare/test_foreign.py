@@ -80,6 +80,11 @@ def test_named_metrics_leave_other_numbers_alone(tmp_path: Path) -> None:
         ("t.jsonl", '{"id": "a", "em": 1}\n{"id": "b", "em": NaN}\n', "t.jsonl:2"),
         ("t.csv", "id,em\na,1\nb,nan\n", "t.csv:3, em"),
         ("t.csv", "id,em\na,1\nb,inf\n", "t.csv:3, em"),
+        ("t.csv", "id,em\na,1\nb,1e999\n", "t.csv:3, em"),
+        ("t.csv", "id,em\na,1\nb,-Infinity\n", "t.csv:3, em"),
+        ("t.csv", "id,em\na,1\nb,inf%\n", "t.csv:3, em"),
+        ("t.json", '[{"id": "b", "em": 1' + "0" * 400 + "}]", "t.json: row 1, em"),
+        ("t.jsonl", '{"sample_id": "a", "em": 1}\n{"sample_id": "b", "em": Infinity}\n', "t.jsonl:2"),
     ],
 )
 def test_numbers_that_are_none_are_refused_with_their_place(tmp_path: Path, name: str, text: str, place: str) -> None:
@@ -97,6 +102,32 @@ def test_numbers_that_are_none_are_refused_with_their_place(tmp_path: Path, name
         ("t.csv", "id,text\na,x\n", "no metric column"),
         ("t.csv", "id,em\na,87.5\n", "t.csv:2, em: out of range"),
         ("t.csv", "id,em\na,0.5\nb,good\n", "t.csv:3, em: not a number"),
+        ("t.csv", "id,em,em\na,0.5,7\n", "t.csv:1: columns given twice"),
+        ("t.csv", "id,em, em\na,0.5,7\n", "t.csv:1: columns given twice"),
+        ("t.csv", "id,em,em%\na,0.5,50\n", "em, em% are the same metric"),
+        ("t.csv", "id,em,,bleu\na,0.5,7,1\n", "t.csv:1: a column without a name"),
+        ("t.csv", "id,em\na,101%\n", "wanted: a percentage in [0, 100]"),
+        ("t.csv", "id,em\na,87.5\n", "name the column `em%`"),
+        ("t.csv", "id;em\na;0,5\nb;0.5\n", "t.csv:2, em: not a number"),
+        ("t.csv", 'id,em\n"a,0.5\n', "t.csv:2: not CSV"),
+        ("t.csv", "id,em\n" + "x" * 200_000 + ",1\n", "t.csv:2: not CSV"),
+        ("t.csv", "id,em\n" + "x" * 2000 + ",1\n", "t.csv:2: no id to go by"),
+        ("t.csv", "id,draw,em\na,99999999999999999999,0.5\n", "t.csv:2, draw"),
+        ("t.csv", "\ufeff", "empty"),
+        ("t.csv", " \n\n", "empty"),
+        ("t.csv", "\x00\x01\x02,\x03\n\x04,1\n", "no id column"),
+        ("t.json", "\x00\x01\x02", "t.json:1: not JSON"),
+        ("t.json", '[{"id": "a", "em": 1, "em": 0}]', "em twice in one object"),
+        ("t.jsonl", '{"id": "a", "em": 1}\n{"id": "b", "em": 1, "em": 0}\n', "t.jsonl:2: em twice in one object"),
+        ("t.json", '[{"id": "a", "em": 1, "metrics": {"em": 0}}]', "row 1: columns given twice"),
+        ("t.json", "[" * 100_000, "t.json: cannot be read as JSON"),
+        ("t.json", '[{"id": "a", "em": 1' + "0" * 5000 + "}]", "t.json: cannot be read as JSON"),
+        ("t.json", '[{"id": "\\ud800", "em": 1}]', "row 1: no id to go by"),
+        ("t.json", '[{"id": {"a": 1}, "em": 1}]', "row 1: no id"),
+        ("t.json", '{"id": ["a", "b"], "em": [1]}', "columns of different lengths"),
+        ("t.json", '{"results": {"arc": {"acc": 0.5}}}', "orient='records'"),
+        ("t.json", '[{"id": "a", "metric": "em", "value": 7}]', "row 1, value: out of range"),
+        ("t.json", '[{"id": "a", "metric": null, "value": 1}]', "row 1: no metric"),
         ("t.csv", "id,em\na,0.5,7\n", "t.csv:2: cells and header differ"),
         ("t.csv", "id,em\na\n", "t.csv:2: cells and header differ"),
         ("t.csv", "id,em\n,0.5\n", "t.csv:2: no id"),
@@ -112,6 +143,56 @@ def test_files_that_cannot_be_read_say_what_and_where(tmp_path: Path, name: str,
     with pytest.raises(UserError) as fault:
         load_scores(written(tmp_path, name, text))
     assert what in str(fault.value)
+
+
+def test_many_faults_of_one_column_are_told_once(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", "id,em,ok\n" + "".join(f"i{n},{n},{n % 2}\n" for n in range(100)) + "z,1,x\n")
+    with pytest.raises(UserError) as fault:
+        load_scores(path)
+    text = str(fault.value)
+    assert "99 faults; nothing was read" in text
+    assert "t.csv:4, em: out of range, and 97 more like it" in text
+    assert "t.csv:102, ok: not a number" in text
+    assert len(text) < 700
+
+
+def test_a_line_of_fifty_megabytes_is_refused_in_a_few_words(tmp_path: Path) -> None:
+    for name, text in (
+        ("t.csv", "x" * 50_000_000),
+        ("t.jsonl", '{"id": "' + "x" * 50_000_000),
+        ("t.json", '[{"id": "' + "x" * 50_000_000 + '", "em": 1}]'),
+    ):
+        with pytest.raises(UserError) as fault:
+            load_scores(written(tmp_path, name, text))
+        assert len(str(fault.value)) < 500
+
+
+def test_folders_and_other_encodings_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_scores(tmp_path / "folder.json")
+    (tmp_path / "t.csv").write_bytes("id,em\na,1\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"t\.csv:1: not UTF-8"):
+        load_scores(tmp_path / "t.csv")
+    (tmp_path / "t.json").write_bytes(bytes(range(256)) * 100)
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_scores(tmp_path / "t.json")
+
+
+def test_what_other_tools_write(tmp_path: Path) -> None:
+    pandas = written(tmp_path, "p.CSV", ",id,em\n0,a,1\n1,b,0\n")
+    assert values(load_scores(pandas)) == [("a", "em", 1.0), ("b", "em", 0.0)]
+    tabs = written(tmp_path, "t.csv", "id\tem\na\t1\n\nb\t0\n")
+    assert values(load_scores(tabs)) == [("a", "em", 1.0), ("b", "em", 0.0)]
+    nested = written(tmp_path, "n.json", '{"data": {"unit": "%", "rows": [{"id": 7, "metrics": {"em": 50}}]}}')
+    assert values(load_scores(nested)) == [("7", "em", 0.5)]
+    lines = written(tmp_path, "l.json", '{"doc_id": 1, "em": 1}\n{"doc_id": 2, "em": 0}\n')
+    assert values(load_scores(lines)) == [("1", "em", 1.0), ("2", "em", 0.0)]
+    columns = written(tmp_path, "c.json", '{"id": ["a", "b"], "em": [1, null], "model": "x"}')
+    assert values(load_scores(columns)) == [("a", "em", 1.0), ("b", "em", None)]
+    ours = [Score("a", "control-s0", 0, "em", 1.0), Score("b", "control-s0", 0, "em", None, "no judge")]
+    jsonl.write(tmp_path / "ours.json", ours)
+    assert load_scores(tmp_path / "ours.json") == ours
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:

@@ -4,8 +4,22 @@ The arithmetic is `stats`; here scores become items and items become rows. Nothi
 """
 
 from sluicegate.compare.comparing import compare
-from sluicegate.compare.files import Comparisons, read, table, write
+from sluicegate.compare.files import Comparisons, read, write
 from sluicegate.compare.foreign import load_scores
 from sluicegate.compare.reduction import reduce_pass_at_k
+from sluicegate.compare.reported import reachable
+from sluicegate.compare.score_files import compare_files
+from sluicegate.compare.text import summary, table
 
-__all__ = ["Comparisons", "compare", "load_scores", "read", "reduce_pass_at_k", "table", "write"]
+__all__ = [
+    "Comparisons",
+    "compare",
+    "compare_files",
+    "load_scores",
+    "reachable",
+    "read",
+    "reduce_pass_at_k",
+    "summary",
+    "table",
+    "write",
+]

@@ -6,6 +6,7 @@ scores are refused, with the ids, before anything is computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -48,6 +49,13 @@ class Arm:
         """The mean over the runs of their means over draws."""
         return mean(self.run_mean(sample, model) for model in self.table[sample])
 
+    def draws_of(self, samples: Iterable[str]) -> list[list[list[float | None]]]:
+        """Every value, sample → run → draw, in the order of the samples, the models' names and the draws' numbers."""
+        return [
+            [[values[draw] for draw in sorted(values)] for _, values in sorted(self.table[sample].items())]
+            for sample in samples
+        ]
+
     def values(self) -> Iterable[float]:
         """Every value there is."""
         for models in self.table.values():
@@ -60,13 +68,13 @@ class Arm:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of what there is; None where there is nothing.
+    """The mean of what there is, summed exactly so that the order does not count; None where there is nothing.
 
     >>> mean([1.0, None, 0.0]), mean([None])
     (0.5, None)
     """
     present = [value for value in values if value is not None]
-    return sum(present) / len(present) if present else None
+    return math.fsum(present) / len(present) if present else None
 
 
 def lay_out(scores: Iterable[Score], name: str) -> dict[str, Arm]:

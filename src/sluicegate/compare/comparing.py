@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from sluicegate import stats
-from sluicegate.compare.arms import Arm, lay_out, mean, same_draws, shared_metrics
+from sluicegate.compare.arms import Arm, lay_out, same_draws, shared_metrics
+from sluicegate.compare.effects import Asked, effects, variance
 from sluicegate.compare.reduction import PASSES, reduce_pass_at_k
 from sluicegate.errors import UserError
 from sluicegate.records import Comparison, Score
@@ -24,17 +25,6 @@ FEW = 15
 """Samples below which the simulated coverage of the intervals is not known to hold."""
 FEW_DIFFER = 10
 """Samples with a gain or a loss below which the interval of pass/fail draws is no more than rough."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What is the same for every metric."""
-
-    level: float
-    alternative: stats.Alternative
-    seed: int
-    minimum: float | None
-    scenarios: Mapping[str, str] | None
 
 
 def compare(
@@ -62,14 +52,16 @@ def compare(
         seed: of the resampling.
         level: of the two-sided intervals, in (0, 1).
         alternative: of p; `greater` tests "gain ≤ 0".
-        scenarios: sample id → scenario; adds cluster_low, cluster_high, cluster_p to the effects.
+        scenarios: sample id → scenario; adds cluster_low, cluster_high, cluster_p to the effects, and the scenarios'
+            part to the variance.
         minimum: smallest gain of interest, in points; adds p_gain_minimum for pass/fail metrics.
         names: what messages call the arms: their names or files.
 
     Returns:
         Rows whose effects hold d_z, hedges_g_av, cliffs_delta; t_p and wilcoxon_p; mcnemar_mid_p for single
-        pass/fail draws; p_gain_positive for pass/fail draws; seeds_low, seeds_high, seeds_p with two or more
-        models in each arm.
+        pass/fail draws; p_gain_positive for pass/fail draws; seeds_low, seeds_high, seeds_p (over models) and
+        recipe_low, recipe_high, recipe_p (over models and samples) with two or more models in each arm. `variance` is
+        what `stats.components` finds, nothing for fewer than two samples.
 
     Raises:
         UserError: an arm without scores or without a metric, scores given twice, samples or draws that do not pair.
@@ -89,7 +81,7 @@ def compare(
         for arm, scores, name in zip(arms, (control, experiment), names, strict=True):
             arm.update(lay_out(reduce_pass_at_k(scores, k), name))
         chosen.append(f"pass@{k}")
-    asked = _Asked(level, alternative, seed, minimum, scenarios)
+    asked = Asked(level, alternative, seed, minimum, scenarios)
     ordered = [primary, *(metric for metric in chosen if metric != primary)]
     return _adjusted([_row(arms[0][metric], arms[1][metric], asked) for metric in ordered])
 
@@ -111,7 +103,7 @@ def _adjusted(rows: list[Comparison]) -> list[Comparison]:
     ]
 
 
-def _row(control: Arm, experiment: Arm, asked: _Asked) -> Comparison:
+def _row(control: Arm, experiment: Arm, asked: Asked) -> Comparison:
     pairs = stats.pair(
         [(sample, control.item_mean(sample)) for sample in control.table],
         [(sample, experiment.item_mean(sample)) for sample in experiment.table],
@@ -137,12 +129,13 @@ def _row(control: Arm, experiment: Arm, asked: _Asked) -> Comparison:
         coverage=pairs.coverage,
         control_interval=_arm_interval(pairs.control.tolist(), draws, asked),
         experiment_interval=_arm_interval(pairs.experiment.tolist(), draws, asked),
-        effects=_effects(control, experiment, pairs, draws, asked) if n else {},
+        effects=effects(control, experiment, pairs, draws, asked) if n else {},
         note="; ".join(_notes(pairs, interval.note, control, binary=draws is not None)),
+        variance=variance(control, experiment, pairs, asked.scenarios),
     )
 
 
-def _arm_interval(values: list[float], draws: float | None, asked: _Asked) -> tuple[float, float] | None:
+def _arm_interval(values: list[float], draws: float | None, asked: Asked) -> tuple[float, float] | None:
     found = stats.mean_interval(values, level=asked.level, draws=draws)
     return None if found.low is None or found.high is None else (found.low, found.high)
 
@@ -181,59 +174,3 @@ def _notes(pairs: stats.Paired, interval: str, arm: Arm, *, binary: bool) -> lis
     if interval:
         notes.append(interval)
     return notes
-
-
-def _effects(
-    control: Arm, experiment: Arm, pairs: stats.Paired, draws: float | None, asked: _Asked
-) -> dict[str, float | None]:
-    gains = pairs.differences
-    found = {
-        "d_z": stats.d_z(gains).value,
-        "hedges_g_av": stats.hedges_g_av(pairs.control, pairs.experiment).value,
-        "cliffs_delta": stats.cliffs_delta(pairs.control, pairs.experiment).value,
-        "t_p": stats.paired_t(gains, alternative=asked.alternative).p,
-        "wilcoxon_p": stats.wilcoxon(gains, alternative=asked.alternative).p,
-    }
-    if draws is not None:
-        found |= _pass_effects(pairs, draws, asked)
-    if asked.scenarios is not None:
-        found |= _cluster_effects(pairs, asked, asked.scenarios)
-    if min(len(control.models), len(experiment.models)) > 1:
-        found |= _seed_effects(control, experiment, pairs, asked)
-    return found
-
-
-def _pass_effects(pairs: stats.Paired, draws: float, asked: _Asked) -> dict[str, float | None]:
-    """For display: posterior probabilities, and the mid-p of single draws."""
-    belief = stats.posterior(pairs.control, pairs.experiment, draws, minimum=asked.minimum or 0.0)
-    found = {"p_gain_positive": belief.p_positive}
-    if asked.minimum is not None:
-        found["p_gain_minimum"] = belief.p_minimum
-    if np.isin(np.concatenate([pairs.control, pairs.experiment]), (0.0, 1.0)).all() and draws == 1:
-        test = stats.mcnemar(pairs.control, pairs.experiment, alternative=asked.alternative, mid=True)
-        found["mcnemar_mid_p"] = test.p
-    return found
-
-
-def _cluster_effects(pairs: stats.Paired, asked: _Asked, scenarios: Mapping[str, str]) -> dict[str, float | None]:
-    unknown = [sample for sample in pairs.ids if sample not in scenarios]
-    if unknown:
-        raise UserError("scenarios: samples missing", wanted="a scenario for each sample", seen=some(unknown))
-    found = stats.cluster_robust(
-        pairs.differences,
-        [scenarios[sample] for sample in pairs.ids],
-        alternative=asked.alternative,
-        level=asked.level,
-    )
-    return {"cluster_low": found.low, "cluster_high": found.high, "cluster_p": found.p}
-
-
-def _seed_effects(control: Arm, experiment: Arm, pairs: stats.Paired, asked: _Asked) -> dict[str, float | None]:
-    """Welch's t over the runs of each arm, on the paired samples."""
-    runs = [
-        [mean(arm.run_mean(sample, model) for sample in pairs.ids) for model in arm.models]
-        for arm in (control, experiment)
-    ]
-    before, after = ([value for value in arm if value is not None] for arm in runs)
-    found = stats.seed_level(before, after, alternative=asked.alternative, level=asked.level)
-    return {"seeds_low": found.low, "seeds_high": found.high, "seeds_p": found.p}

@@ -1,4 +1,4 @@
-"""comparisons.json: written in one stroke, the same bytes for the same rows; and the rows as a table for a terminal."""
+"""comparisons.json: written in one stroke, the same bytes for the same rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import ConfigDict, ValidationError
 
@@ -81,51 +81,3 @@ def read(path: Path) -> Comparisons:
             wanted="a file written by `sluicegate compare --out`",
             seen=explain(fault),
         ) from None
-
-
-HEADINGS = ("metric", "n", "control", "experiment", "gain", "interval", "p", "p adj.", "coverage")
-
-
-def table(comparisons: Sequence[Comparison]) -> str:
-    """The rows as text, in points on [0, 100]; notes below.
-
-    >>> row = Comparison("em", 2, 0.0, 0.5, 0.5, -0.1, 1.0, 0.25, 0.25, 0.95, "t", 0, 1.0, note="few")
-    >>> print(table([row]))
-    metric  n  control  experiment   gain        interval     p  p adj.  coverage
-    em      2      0.0        50.0  +50.0  -10.0 … +100.0  0.25    0.25      100%
-      em: few
-    """
-    rows = [HEADINGS, *(_cells(row) for row in comparisons)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    notes = [f"  {row.metric}: {row.note}" for row in comparisons if row.note]
-    return "\n".join([*lines, *notes])
-
-
-def _cells(row: Comparison) -> tuple[str, ...]:
-    interval = "none" if row.low is None else f"{_points(row.low, '+')} … {_points(row.high, '+')}"
-    return (
-        row.metric,
-        str(row.n),
-        _points(row.control),
-        _points(row.experiment),
-        _points(row.gain, "+"),
-        interval,
-        _chance(row.p),
-        _chance(row.p_adjusted),
-        f"{row.coverage:.0%}",
-    )
-
-
-def _points(value: float | None, sign: str = "") -> str:
-    return "none" if value is None else format(100 * value, f"{sign}.1f")
-
-
-def _chance(p: Any) -> str:
-    return "none" if p is None else "<0.0001" if p < 1e-4 else f"{p:.2g}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from sluicegate.records import Score
 from sluicegate.stats import item_pass_at_k
@@ -40,7 +39,7 @@ def reduce_pass_at_k(scores: Iterable[Score], k: int, *, metric: str = PASSES) -
 
 def _passed(score: Score) -> Score:
     value = None if score.value is None else float(score.value >= 1)
-    return replace(score, metric="pass@1", value=value, dollars=0.0)
+    return Score(score.sample_id, score.model, score.draw, "pass@1", value, score.why)
 
 
 def _reduced(sample: str, model: str, values: list[float | None], k: int) -> Score:

@@ -1,0 +1,78 @@
+"""Score files → comparisons, in one call: what the `compare` command and a gate that recomputes both do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sluicegate.compare.comparing import compare
+from sluicegate.compare.foreign import load_scores
+from sluicegate.compare.reduction import PASSES
+from sluicegate.data.reader import read_samples
+from sluicegate.errors import UserError
+from sluicegate.records import Comparison, Score
+from sluicegate.stats.pairing import some
+
+
+def compare_files(
+    control: Sequence[Path],
+    experiment: Sequence[Path],
+    *,
+    primary: str | None = None,
+    data: Path | None = None,
+    metrics: Sequence[str] | None = None,
+    level: float = 0.95,
+    minimum: float | None = None,
+    seed: int = 0,
+    names: tuple[str, str] | None = None,
+) -> list[Comparison]:
+    """Compare the arms whose scores lie in these files; the same files give the same rows.
+
+    Args:
+        control, experiment: the score files of each arm, ours or another tool's.
+        primary: the metric that may decide; None for functional correctness where both arms have it, else for the
+            only metric there is.
+        data: the samples, for their scenarios; with more than one the rows hold what clusters show.
+        metrics: the others to compare; None for all. Other columns of foreign files are not read then.
+        names: what messages call the arms; None for their files.
+
+    Raises:
+        UserError: as `load_scores` and `compare`; several metrics and none named as the primary.
+    """
+    named = None if metrics is None else list(dict.fromkeys([*([primary] if primary else []), *metrics]))
+    before, after = (
+        [row for path in paths for row in load_scores(path, metrics=named)] for paths in (control, experiment)
+    )
+    told = names or (_named(control), _named(experiment))
+    scenarios = {row.id: row.scenario for row in read_samples(data)} if data else {}
+    return compare(
+        before,
+        after,
+        primary=primary or _only(before, after, told),
+        metrics=metrics,
+        seed=seed,
+        level=level,
+        minimum=minimum,
+        scenarios=scenarios if len(set(scenarios.values())) > 1 else None,
+        names=told,
+    )
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _only(control: Sequence[Score], experiment: Sequence[Score], names: tuple[str, str]) -> str:
+    """The primary metric where none was named; never one of several, for that choice has to come before the scores."""
+    before, after = ({row.metric for row in arm} for arm in (control, experiment))
+    both = before & after
+    if PASSES in both:
+        return PASSES
+    if len(both) == 1:
+        return both.pop()
+    raise UserError(
+        "no primary metric named",
+        wanted="the one metric that may decide, chosen before the scores were seen",
+        seen=f"both arms have {some(both)}" if both else f"{names[0]} has {some(before)}; {names[1]} has {some(after)}",
+        mend="--primary METRIC" if both else "score both arms with the same metrics",
+    )
