@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sluicegate.records import Check, Comparison, Outcome, Prediction, Run, Sample, Score, Verdict, to_dict, to_json
+from sluicegate.records import (
+    Check,
+    Comparison,
+    Need,
+    Outcome,
+    Prediction,
+    Run,
+    Sample,
+    Score,
+    Verdict,
+    to_dict,
+    to_json,
+)
+from sluicegate.report import write
 from sluicegate.study import dump, load
 from sluicegate.tracking.spool import Spool
 
@@ -26,17 +42,29 @@ CHECKS = (
     Check("prompt_parity", None, "the same evaluation prompts for both arms", "declared otherwise"),
     Check(
         "gain_not_too_small", True, "upper bound of the gain at least +5.0 points",
-        "functional_correctness gain +12.5 points, 90% interval -4.2 to +29.2, n = 8", "", Outcome.STOP,
+        "functional_correctness gain +12.5 points, 95% interval -4.2 to +29.2, n = 8", "", Outcome.STOP,
     ),
     Check(
-        "gain_is_real", False, "one-sided p of the primary metric at most 0.05",
-        "p = 0.1250 (sign-flip test); functional_correctness gain +12.5 points, 90% interval -4.2 to +29.2, n = 8",
+        "gain_is_real", False, "one-sided p of the primary metric at most 0.025 (0.05 over 2 declared decisions)",
+        "p = 0.1250 (sign-flip test); functional_correctness gain +12.5 points, 95% interval -4.2 to +29.2, n = 8",
         "more test items, draws or seeds: 24 items would do", Outcome.INCONCLUSIVE,
     ),
+    Check(
+        "older_gate", None, "average relative improvement above 10% and any p below 0.05: not used to decide",
+        "average relative improvement +33.3% over 1 metric (wanted above 10%), smallest p 0.2500 (wanted below 0.05): "
+        "no GO; left out, the control being at 0 or unknown: exact_match; not used to decide, because it lets 4.8% of "
+        "changes without gain through, 21.5% within five attempts, and 30% of those with a gain of 10 points on every "
+        "metric, 20% where one metric gains (simulated: 15 items, 1 metrics, 4000 experiments)",
+    ),
 )  # fmt: skip
+NEEDS = (
+    Need("items", 8, 24, 18, 41, 0.0426, 0.0),
+    Need("draws", 2, None),
+    Need("seeds", 1, 6, 4, None, 0.1065, 0.25),
+)
 
 
-_COMMON: dict[str, Any] = {"n": 8, "level": 0.9, "seed": 0, "coverage": 1.0}
+_COMMON: dict[str, Any] = {"n": 8, "level": 0.95, "seed": 0, "coverage": 1.0}
 ROWS = (
     Comparison("exact_match", control=0.0, experiment=0.0, gain=0.0, low=None, high=None, p=None, p_adjusted=None,
                method="no test", note="all differences are 0: no interval.", **_COMMON),
@@ -51,13 +79,19 @@ def verdict(outcome: Outcome = Outcome.INCONCLUSIVE, **changes: Any) -> Verdict:
         "stage": 3, "outcome": outcome, "checks": CHECKS, "dollars": 0.0, "hours": 0.0213,
         "evidence_sha256": "e" * 64, "study": "demo", "primary": ROWS[1],
         "next_steps": ("gain_is_real: more test items, draws or seeds: 24 items would do",),
+        "attempt": 1, "attempts": 2, "alpha": 0.025, "needs": NEEDS, "version": "0.1.0",
     }  # fmt: skip
     return Verdict(**{**given, **changes})
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("built") / "stage3-20261122T101500Z")
+
+
 @pytest.fixture
-def run_folder(tmp_path: Path) -> Path:
-    return build(tmp_path / "stage3-20261122T101500Z")
+def run_folder(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / built.name)
 
 
 @pytest.fixture
@@ -65,9 +99,83 @@ def make_verdict() -> Callable[..., Verdict]:
     return verdict
 
 
+@pytest.fixture
+def make_registration() -> Callable[..., dict[str, Any]]:
+    return registration
+
+
+@pytest.fixture
+def make_forecast() -> Callable[..., dict[str, Any]]:
+    return forecast
+
+
+@pytest.fixture
+def told() -> Callable[[Path], dict[str, str]]:
+    """What a reader sees of each report of a folder: kind → its text on one line, without tags."""
+
+    def see(root: Path) -> dict[str, str]:
+        texts = {kind: path.read_text() for kind, path in write(root).items()}
+        body = texts["html"].partition("</style>")[2]
+        texts["html"] = html.unescape(re.sub(r"<[^>]+>", "", body))
+        texts["json"] = json.dumps(json.loads(texts["json"]), ensure_ascii=False)
+        return {kind: " ".join(text.split()) for kind, text in texts.items()}
+
+    return see
+
+
+def registration(**changes: Any) -> dict[str, Any]:
+    line = {
+        "event": "registered", "previous": "0" * 64, "time": "2026-11-22T10:15:00+00:00", "study": "demo",
+        "study_sha256": "d" * 64, "stage": 3, "attempt": "stage3-20261122T101500Z", "number": 1, "attempts": 2,
+        "alpha": 0.025, "spent": 0.0, "allowed": 0.05, "primary": "functional_correctness", "minimum_gain": 0.05,
+        "must_not_worsen": {"exact_match": 0.02}, "code_sha256": "c" * 64, "git_commit": "a" * 40, "override": "",
+    }  # fmt: skip
+    former = {"event": "decided", "stage": 2, "attempt": "stage2-20261122T101000Z", "time": "2026-11-22T10:11:30+00:00"}
+    found = {
+        "line": line, "sha256": "b" * 64, "former": former, "sources": {}, "former_sources": {}, "version": "0.1.0",
+        "overrides": [
+            {"stage": 1, "time": "2026-11-22T10:05:00+00:00", "reason": "the tower was checked by hand"},
+            {"stage": 2, "time": "2026-11-22T10:10:00+00:00", "reason": "stage 1 said RETRY for a full disk, mended"},
+        ],
+    }  # fmt: skip
+    return {**found, **changes}
+
+
+BASES = {"disk": "models.memory", "dollars": "no machine and no metric of the study has a price"}
+
+
+def forecast(**changes: Any) -> dict[str, Any]:
+    rows = [
+        ("train", "h", 0.008, 0.011, 0.02, "tower", 0.0127), ("generate", "h", 0.001, 0.002, 0.004, "tower", 0.0051),
+        ("evaluate", "h", 0.0005, 0.001, 0.002, "server", 0.0003), ("wall", "h", 0.01, 0.014, 0.03, "", 0.0213),
+        ("vram", "GiB", 2.1, 2.4, 3.0, "tower", None), ("disk", "GiB", 0.5, 0.5, 0.6, "tower", 0.52),
+        ("tokens trained", "", 22000.0, 24690.0, 26000.0, "", 24690.0), ("dollars", "$", 0.0, 0.0, 0.0, "", 0.0),
+    ]  # fmt: skip
+    names = ("name", "unit", "low", "expected", "high", "machine", "actual")
+    chances = {
+        "test": "paired sign-flip over items", "alpha": 0.025, "attempts": 2, "power": 0.31, "false_go": 0.021,
+        "false_stop": 0.052, "mde": 0.21, "design_gain": 0.1, "needed": {"items": 96, "draws": None, "seeds": None},
+        "claim": "checkpoint", "false_go_recipe": 0.083, "stop_without_gain": 0.41,
+        "method": "2,000 simulated experiments", "basis": "the study file (expected:)",
+    }  # fmt: skip
+    found = {
+        "stage": 3, "basis": "measured", "chances": chances, "testable": False,
+        "quantities": [
+            {**dict(zip(names, row, strict=True)), "basis": BASES.get(str(row[0]), "measured")} for row in rows
+        ],
+        "why": "power 31% at a gain of 10 points, 80% wanted", "budget": {"hours": 5.0, "dollars": 12.0},
+        "cheapest": "stages.3: test_samples 8 → 96 (+13 min); draws and seeds alone cannot",
+        "notes": ["datasets: No such file or directory: 100 samples a scenario are assumed"],
+    }  # fmt: skip
+    return {**found, **changes}
+
+
 def build(root: Path) -> Path:
     (root / "data").mkdir(parents=True)
-    (root / "study.yaml").write_text(dump(load("demo")))
+    study = load("demo").model_copy(update={"must_not_worsen": {"exact_match": 0.02}, "attempts": 2})
+    (root / "study.yaml").write_text(dump(study))
+    (root / "registration.json").write_text(json.dumps(registration(), indent=1))
+    (root / "forecast.json").write_text(json.dumps(forecast(), indent=1))
     (root / "verdict.json").write_text(to_json(verdict(), indent=1))
     (root / "comparisons.json").write_text(json.dumps(_comparisons()))
     stamps = {"data": 0.41, "train control-s0": 21.5, "train experiment-s0": 24.25, "compare": 0.9}
@@ -95,7 +203,7 @@ def _comparisons() -> dict[str, Any]:
         "experiment": "experiment",
         "primary": "functional_correctness",
         "seed": 0,
-        "level": 0.9,
+        "level": 0.95,
     }
     return {**head, "comparisons": [to_dict(row) for row in ROWS]}
 

@@ -18,7 +18,8 @@ from sluicegate.errors import UserError
 from sluicegate.records import Check, Outcome, Verdict, to_json
 from sluicegate.report import write
 from sluicegate.report.content import STAGES, read
-from sluicegate.report.text import WIDTH, check_lines, verdict_table
+from sluicegate.report.tables import WIDTH
+from sluicegate.report.text import check_lines, verdict_table
 from sluicegate.stages import plan
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

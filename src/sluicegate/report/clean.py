@@ -96,12 +96,39 @@ def figure(value: object) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration.
+    """A duration; beyond a hundred thousand years only its size.
 
-    >>> seconds(0.25), seconds(75), seconds(7260)
-    ('0.2 s', '1 min 15 s', '2 h 01 min')
+    >>> seconds(0.25), seconds(75), seconds(7260), seconds(float("inf"))
+    ('0.2 s', '1 min 15 s', '2 h 01 min', 'inf s')
     """
     if value < 60:
         return f"{value:.1f} s"
+    if value > 1e13:
+        return f"{value:.3g} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """An amount of time, money, memory or things; `unit` as forecast.json says it.
+
+    >>> amount(1.5, "h"), amount(2.5, "$"), amount(10.25, "GiB"), amount(12345.6, ""), amount(None, "h")
+    ('1 h 30 min', '$2.50', '10.2 GiB', '12,346', '–')
+    """
+    if value is None:
+        return NONE
+    if unit == "h":
+        return seconds(3600 * value)
+    if unit == "$":
+        return f"${value:,.2f}"
+    number = f"{value:,.0f}" if 100 <= value < 1e10 else f"{value:.3g}"
+    return f"{number} {one_line(unit, 20)}".strip()
+
+
+def short(digest: str) -> str:
+    """As much of a digest as tells it from others.
+
+    >>> short("0123456789abcdef"), short("abc"), short("")
+    ('0123456789ab…', 'abc', '–')
+    """
+    return one_line(digest, 13) or NONE

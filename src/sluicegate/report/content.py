@@ -6,19 +6,24 @@ Only reading and choosing happens here; nothing is computed that a file does not
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sluicegate import folder as layout
 from sluicegate.jsonl import read_text
 from sluicegate.records import Comparison, Run, Verdict, from_json, to_dict
+from sluicegate.report import forecast, registration, wording
+from sluicegate.report.forecast import Forecast, Overrun
 from sluicegate.report.reader import Reader
+from sluicegate.report.registration import Override, Registration
 from sluicegate.report.samples import Shown, choose
 from sluicegate.study import Study, parse
 from sluicegate.tracking.spool import curves
 
+Paper = TypeVar("Paper", Registration, Forecast, Overrun)
 STAGES = {0: "environment", 1: "micro", 2: "small", 3: "scenario", 4: "production"}
 
 
@@ -56,6 +61,7 @@ class Content:
 
     Args:
         name: of the run folder.
+        overrun: the budget that ran out, or None.
         steps: step → wall seconds.
         faults: files that could not be read, one line each.
     """
@@ -64,11 +70,50 @@ class Content:
     study: Study | None = None
     verdict: Verdict | None = None
     pairs: Pairs | None = None
+    registration: Registration | None = None
+    forecast: Forecast | None = None
+    overrun: Overrun | None = None
     models: tuple[Model, ...] = ()
     steps: Mapping[str, float] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     samples: tuple[Shown, ...] = ()
     faults: tuple[str, ...] = ()
+
+    def lacks(self, file: str) -> str:
+        """Why a file's part is empty."""
+        return f"{file} could not be read" if self._unread(file) else f"{file} is not there"
+
+    def _unread(self, file: str) -> bool:
+        return any(fault.startswith(f"{file}: ") for fault in self.faults)
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """All of the study up to this stage."""
+        return self.registration.overrides if self.registration else ()
+
+    @property
+    def doubt(self) -> str:
+        """That overrides may be missing here, or nothing."""
+        return wording.UNKNOWN if self._unread(registration.FILE) else ""
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """`hours` and `dollars` that the stage might use, where it is known: the study may have raised them since."""
+        change = self.study.stages.get(self.verdict.stage) if self.study and self.verdict else None
+        said = change.model_dump(include={"hours", "dollars"}, exclude_none=True) if change else {}
+        return {**(self.forecast.budget if self.forecast else {}), **said}
+
+    @property
+    def claim(self) -> str:
+        """What the verdict claims, or nothing."""
+        return wording.claim(self.verdict) if self.verdict else ""
+
+    @property
+    def decision(self) -> str:
+        """The account of alpha, or nothing."""
+        line = self.registration.line if self.registration else None
+        in_all = line.allowed if line else self.study.alpha if self.study else None
+        return wording.decision(self.verdict, in_all) if self.verdict else ""
 
 
 def read(root: Path) -> Content:
@@ -83,6 +128,9 @@ def read(root: Path) -> Content:
         study=study,
         verdict=reader.read(layout.VERDICT, lambda path: from_json(Verdict, read_text(path)), None),
         pairs=pairs,
+        registration=_paper(reader, registration.FILE, Registration),
+        forecast=_paper(reader, forecast.FILE, Forecast),
+        overrun=_paper(reader, forecast.BUDGET, Overrun),
         models=tuple(_model(reader, name) for name in names if (root / layout.ARMS / name).is_dir()),
         steps=reader.read("steps.json", _seconds, {}),
         manifest=reader.read(f"{layout.DATA}/manifest.json", _object, {}),
@@ -115,8 +163,15 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no number")
 
 
+def _paper(reader: Reader, name: str, kind: type[Paper]) -> Paper | None:
+    return reader.read(name, lambda path: from_json(kind, read_text(path)), None, most=registration.MOST)
+
+
 def _seconds(path: Path) -> dict[str, float]:
-    return {name: float(stamp["seconds"]) for name, stamp in _object(path).items()}
+    spent = {name: float(stamp["seconds"]) for name, stamp in _object(path).items()}
+    if odd := [name for name, value in spent.items() if not 0 <= value < math.inf]:
+        raise ValueError(f"{odd[0]}: no number of seconds")
+    return spent
 
 
 def _pairs(path: Path) -> Pairs:
@@ -146,11 +201,18 @@ def _model(reader: Reader, name: str) -> Model:
 
 def as_json(content: Content) -> dict[str, Any]:
     """The content as plain JSON types, without the curves and the texts, which lie in the folder."""
-    pairs = content.pairs
+    pairs, verdict = content.pairs, content.verdict
     return {
         "folder": content.name,
+        "claim": content.claim,
+        "decision": content.decision,
+        "overrides": [to_dict(row) for row in content.registration.overrides] if content.registration else None,
         "study": content.study.model_dump(mode="json") if content.study else None,
-        "verdict": to_dict(content.verdict) if content.verdict else None,
+        "verdict": to_dict(verdict) if verdict else None,
+        "needs": [to_dict(row) for row in verdict.needs] if verdict else [],
+        "registration": to_dict(content.registration) if content.registration else None,
+        "forecast": to_dict(content.forecast) if content.forecast else None,
+        "budget": to_dict(content.overrun) if content.overrun else None,
         "comparisons": {
             "control": pairs.control, "experiment": pairs.experiment, "primary": pairs.primary,
             "level": pairs.level, "seed": pairs.seed, "rows": [to_dict(row) for row in pairs.rows],

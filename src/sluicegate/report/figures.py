@@ -18,8 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from sluicegate.records import Comparison
 from sluicegate.report.clean import one_line, points
 
-INK, MUTED, LINE, TRAIN, VAL, MINIMUM = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
-VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", TRAIN: "--train", VAL: "--val", MINIMUM: "--go"}
+INK, MUTED, LINE, TRAIN, VAL, BOUND = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", TRAIN: "--train", VAL: "--val", BOUND: "--go"}
 STYLE = {
     "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.size": 10.0, "axes.edgecolor": LINE,
     "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "text.color": INK, "axes.spines.top": False,
@@ -29,10 +29,14 @@ WIDE, ROW = 4.6, 0.58
 """Inches: the width of the gains' figure and the height of one metric in it."""
 
 
-def forest(rows: Sequence[Comparison], primary: str, minimum_gain: float | None, prefix: str) -> str:
-    """Gains in points with their intervals, one line a metric, a mark at nought and at the smallest gain worth having.
+def forest(rows: Sequence[Comparison], primary: str, bounds: Mapping[str, float], prefix: str) -> str:
+    """Gains in points with their intervals, one line a metric, a mark at nought and one at the metric's bound.
 
     Rows without a gain are named and left empty. Empty where there is nothing to draw.
+
+    Args:
+        bounds: metric → the gain that its interval is held against: the smallest one worth having, or the fall that
+            must not be.
     """
     if not any(row.gain is not None for row in rows):
         return ""
@@ -43,8 +47,8 @@ def forest(rows: Sequence[Comparison], primary: str, minimum_gain: float | None,
         for place, row in enumerate(reversed(rows)):
             _interval(axes, place, row, row.metric == primary)
             _mark(axes, place, 0.0, INK, "-")
-            if minimum_gain:
-                _mark(axes, place, 100 * minimum_gain, MINIMUM, (0, (3, 2)))
+            if bounds.get(row.metric):
+                _mark(axes, place, 100 * bounds[row.metric], BOUND, (0, (3, 2)))
         axes.set_ylim(-0.4, len(rows) - 0.4)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)

@@ -11,18 +11,16 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from sluicegate.folder import VERDICT
 from sluicegate.records import Check, Outcome, Run, Verdict
-from sluicegate.report import clean, figures, text
+from sluicegate.report import clean, figures, text, wording
 from sluicegate.report.content import STAGES, Content, Model
 from sluicegate.report.samples import RULES
+from sluicegate.study import Study
 
 SIGNS = {Outcome.GO: "✓", Outcome.STOP: "✕", Outcome.INCONCLUSIVE: "≈", Outcome.RETRY: "↻"}
-MEANING = {
-    Outcome.GO: "The evidence carries the next stage.",
-    Outcome.STOP: "The gain is too small to matter, or it harms. More data will not save it.",
-    Outcome.INCONCLUSIVE: "Too little evidence to say go or stop.",
-    Outcome.RETRY: "Something broke or the evidence is invalid. Mend it and run the stage again.",
-}
+HELD = {"inside": "✓", "above": "↑", "below": "↓"}
+"""Signs of where an actual figure lies against its forecast."""
 SHOWN_ROWS = 80
 """Rows shown of the manifest, files apart."""
 
@@ -42,6 +40,7 @@ def _template() -> Template:
     environment.filters |= {
         "visible": clean.visible, "one_line": clean.one_line, "points": clean.points, "share": clean.share,
         "chance": clean.chance, "span": clean.span, "figure": clean.figure, "seconds": clean.seconds,
+        "amount": clean.amount,
     }  # fmt: skip
     return environment.from_string((resources.files("sluicegate.report") / "report.html.j2").read_text("utf-8"))
 
@@ -49,18 +48,20 @@ def _template() -> Template:
 def html(content: Content) -> str:
     """The page."""
     pairs, verdict = content.pairs, content.verdict
-    minimum = content.study.minimum_gain if content.study else None
-    drawn = figures.forest(pairs.rows, pairs.primary, minimum, "forest") if pairs else ""
+    drawn = figures.forest(pairs.rows, pairs.primary, _bounds(content.study), "forest") if pairs else ""
     return _template().render(
         c=content,
         verdict=verdict,
         stage=STAGES.get(verdict.stage, "") if verdict else "",
         sign=SIGNS[verdict.outcome] if verdict else "…",
-        meaning=MEANING[verdict.outcome] if verdict else "The stage has not decided yet: verdict.json is not there.",
+        meaning=wording.meaning(verdict) if verdict else f"{content.lacks(VERDICT)}, so nothing is decided here.",
         why=text.why(verdict) if verdict else "",
         checks=_sorted_checks(verdict) if verdict else (),
         pairs=pairs,
-        minimum_gain=minimum,
+        words=wording,
+        held=HELD,
+        said=clean.LIMIT,
+        minimum_gain=content.study.minimum_gain if content.study else None,
         forest=Markup(drawn),  # noqa: S704 (drawn by matplotlib, which escapes the labels)
         curves=list(_curves(content.models)),
         rules=RULES,
@@ -70,6 +71,13 @@ def html(content: Content) -> str:
         longest=max(content.steps.values(), default=0.0) or 1.0,
         limit=clean.LIMIT,
     )
+
+
+def _bounds(study: Study | None) -> dict[str, float]:
+    """Metric → the gain that its interval is held against."""
+    if study is None:
+        return {}
+    return {study.primary: study.minimum_gain} | {name: -margin for name, margin in study.must_not_worsen.items()}
 
 
 def _sorted_checks(verdict: Verdict) -> list[Check]:

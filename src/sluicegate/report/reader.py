@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sluicegate.errors import UserError
+from sluicegate.jsonl import explain
 from sluicegate.report.clean import one_line
 
 Value = TypeVar("Value")
@@ -23,12 +24,18 @@ class Reader:
         self.root = root
         self.faults: list[str] = []
 
-    def read(self, name: str, parse: Callable[[Path], Value], missing: Value) -> Value:
-        """A file by a function of its path; `missing` where it is not there or cannot be read."""
+    def read(self, name: str, parse: Callable[[Path], Value], missing: Value, *, most: int | None = None) -> Value:
+        """A file by a function of its path; `missing` where it is not there or cannot be read.
+
+        Args:
+            most: bytes of the largest file that is read.
+        """
         path = self.root / name
-        if not path.exists():
-            return missing
         try:
+            if not path.exists():
+                return missing
+            if most is not None and path.stat().st_size > most:
+                raise ValueError(f"{path.stat().st_size:,} bytes, at most {most:,} are read")
             return parse(path)
         except FAULTS as fault:
             self.faults.append(f"{name}: {_told(fault, path, name)}")
@@ -37,6 +44,9 @@ class Reader:
 
 def _told(fault: Exception, path: Path, name: str) -> str:
     """The fault in one line, without the folder's place: a report must not change with it."""
-    parts = (fault.what, fault.seen) if isinstance(fault, UserError) else (type(fault).__name__, str(fault))
+    if isinstance(fault, UserError):
+        parts = (fault.what, fault.seen)
+    else:
+        parts = (type(fault).__name__, explain(fault) if isinstance(fault, ValidationError) else str(fault))
     told = ": ".join(part for part in parts if part).replace(str(path), name)
     return one_line(told.removeprefix(f"{name}:").strip(), 200)

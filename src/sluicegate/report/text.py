@@ -1,4 +1,4 @@
-"""The report for a terminal: the verdict table, the checks, the comparisons, at most 100 columns, no colours.
+"""The report for a terminal: verdict, claim, checks, gains, forecast; at most 100 columns, no colours.
 
 Needs neither jinja2 nor matplotlib, so that the command line can use it anywhere.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from sluicegate.records import Check, Comparison, Outcome, Verdict
-from sluicegate.report.clean import NONE, chance, figure, one_line, points, seconds, share
-from sluicegate.report.content import STAGES, Content, Pairs
+from sluicegate.folder import ARMS
+from sluicegate.records import Check, Outcome, Verdict
+from sluicegate.report import tables, wording
+from sluicegate.report.clean import LIMIT, NONE, figure, one_line, points, seconds
+from sluicegate.report.content import STAGES, Content
 from sluicegate.report.samples import RULES
+from sluicegate.report.tables import WIDTH, item, wrapped
 
-WIDTH = 100
 MARKS = {True: "ok", False: "FAIL", None: "--"}
 
 
@@ -60,35 +62,29 @@ def check_lines(checks: Sequence[Check]) -> list[str]:
     """
     lines: list[str] = []
     for check in checks:
-        lines += _wrapped(f"{MARKS[check.passed]:<4}  {one_line(check.name)}: {one_line(check.seen)}")
+        lines += wrapped(f"{MARKS[check.passed]:<4}  {one_line(check.name)}: {one_line(check.seen, LIMIT)}")
         if check.passed is False:
             told = (("wanted:", check.wanted), ("mend:", check.remedy))
-            lines += [row for name, said in told if said for row in _wrapped(f"      {name:<7} {one_line(said)}", 14)]
+            lines += [row for name, said in told if said for row in wrapped(f"      {name:<7} {one_line(said)}", 14)]
     return lines
-
-
-def _wrapped(line: str, indent: int = 6) -> list[str]:
-    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * indent, drop_whitespace=True) or [""]
 
 
 def text(content: Content) -> str:
     """The whole report as text."""
+    verdict = content.verdict
     parts = [
         _head(content),
-        _section("Checks", check_lines(content.verdict.checks) if content.verdict else []),
-        _section(
-            "What to do next", [f"- {one_line(step)}" for step in content.verdict.next_steps] if content.verdict else []
-        ),
-        _section(
-            "Gains",
-            list(_gains(content.pairs))
-            if content.pairs
-            else ["comparisons.json is not there: the arms were not compared"],
-        ),
+        _section("OVERRIDDEN", list(_overrides(content))),
+        _section("Checks", check_lines(verdict.checks) if verdict else []),
+        _section("What to do next", [row for step in verdict.next_steps for row in item(step)] if verdict else []),
+        _section("What would settle it", list(tables.needs(verdict)) if verdict and verdict.needs else []),
+        _section("Gains", list(tables.gains(content))),
+        _section("Forecast against actual", list(tables.forecast(content))),
+        _section("Registered before the stage ran", list(tables.registered(content))),
         _section("Models", list(_models(content))),
         _section("Samples in the HTML report", list(_samples(content))),
         _section("Time", [f"{one_line(name, 60):<32} {seconds(spent):>14}" for name, spent in content.steps.items()]),
-        _section("Could not be read", [f"- {fault}" for fault in content.faults]),
+        _section("Could not be read", [row for fault in content.faults for row in item(fault)]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -98,28 +94,30 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 
 def _head(content: Content) -> str:
-    question = textwrap.fill(one_line(content.study.question), WIDTH) if content.study else "study.yaml is not there"
-    table = verdict_table([content.verdict]) if content.verdict else "verdict.json is not there: nothing is decided yet"
-    return f"{one_line(content.name)}\n{question}\n\n{table}"
+    question = textwrap.fill(one_line(content.study.question), WIDTH) if content.study else content.lacks("study.yaml")
+    verdict = content.verdict
+    table = verdict_table([verdict]) if verdict else f"{content.lacks('verdict.json')}: nothing is decided yet"
+    told = [
+        content.claim,
+        content.decision,
+        wording.ran_out(content.overrun) if content.overrun else "",
+        f"used {wording.used(verdict.hours, content.budget.get('hours'), 'h')} and "
+        f"{wording.used(verdict.dollars, content.budget.get('dollars'), '$')}"
+        if verdict
+        else "",
+    ]
+    below = [row for line in told if line for row in wrapped(line, 0)]
+    return "\n".join([one_line(content.name), question, "", table, *([""] if below else []), *below])
 
 
-def _gains(pairs: Pairs) -> Iterator[str]:
-    yield f"{one_line(pairs.experiment)} against {one_line(pairs.control)}, paired by sample; points on [0, 1]"
-    interval = f"{pairs.level:.0%} interval"
-    yield f"{'metric':<26} {'n':>4}  {'control':>8}  {'experim.':>8}  {'gain':>6}  {interval:>17}  {'p':>8}"
-    for row in pairs.rows:
-        yield _gain_row(row, row.metric == pairs.primary)
-        if row.note:
-            yield from _wrapped(f"    {one_line(row.note)}", 4)
-
-
-def _gain_row(row: Comparison, primary: bool) -> str:
-    interval = NONE if row.low is None or row.high is None else f"{points(row.low)} to {points(row.high)}"
-    name = one_line(row.metric, 24) + (" *" if primary else "")
-    return (
-        f"{name:<26} {row.n:>4}  {share(row.control):>8}  {share(row.experiment):>8}  "
-        f"{points(row.gain):>6}  {interval:>17}  {chance(row.p):>8}"
-    )
+def _overrides(content: Content) -> Iterator[str]:
+    """Every override of the study so far, or that they are not known."""
+    if content.doubt:
+        yield from wrapped(content.doubt, 0)
+    if content.overrides:
+        yield wording.OVERRIDDEN
+    for row in content.overrides:
+        yield from wrapped(f"! stage {row.stage}, {one_line(row.time)}: {one_line(row.reason, LIMIT)}", 2)
 
 
 def _models(content: Content) -> Iterator[str]:
@@ -129,11 +127,12 @@ def _models(content: Content) -> Iterator[str]:
             done, last, kept = (figure(result.get(key)) for key in ("steps", "last_loss", "best_val_loss"))
             yield f"{one_line(model.name)}: {done} steps, last loss {last}, best validation loss {kept}"
         else:
-            yield f"{one_line(model.name)}: result.json is not there: its training has not ended well"
+            file = f"{ARMS}/{model.name}/result.json"
+            yield from wrapped(f"{one_line(content.lacks(file))}: its training has not ended well")
 
 
 def _samples(content: Content) -> Iterator[str]:
     for rule, _ in RULES:
         ids = [one_line(shown.id, 60) for shown in content.samples if shown.rule == rule]
         if ids:
-            yield from _wrapped(f"{rule}: {', '.join(ids)}", 2)
+            yield from wrapped(f"{rule}: {', '.join(ids)}", 2)
