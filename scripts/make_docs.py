@@ -7,10 +7,14 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from sluicegate.evaluators import EVALUATORS
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.plan import STAGES
+from sluicegate.study import Arm, Expected, Generation, Machine, Source, StageChange, Study
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = "<!-- made by scripts/make_docs.py; `make docs` writes it again -->\n\n"
@@ -38,11 +42,13 @@ def stages() -> str:
     lines = [
         "# Stages",
         "",
-        "| stage | goal | passes when | hours | $ | criteria |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "`first` is looked at before any step: a stage that fails it spends nothing. `last` is looked at at the end.",
+        "",
+        "| stage | goal | passes when | hours | $ | first | last |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for stage in STAGES:
-        names = ", ".join(f"`{name}`" for name in stage.criteria)
+        first, last = (", ".join(f"`{name}`" for name in names) for names in (stage.entry, stage.criteria))
         cells = (
             f"{stage.number} {stage.name}",
             stage.goal,
@@ -50,10 +56,46 @@ def stages() -> str:
             f"{stage.hours:.2g}",
             f"{stage.dollars:g}",
         )
-        lines.append(f"| {' | '.join(cells)} | {names} |")
+        lines.append(f"| {' | '.join(cells)} | {first} | {last} |")
     lines += ["", "## Criteria", "", "| criterion | what it asks |", "| --- | --- |"]
     lines += [f"| `{name}` | {_first_line(rule.__doc__)} |" for name, rule in CRITERIA.items()]
     return "\n".join(lines) + "\n"
+
+
+def study() -> str:
+    """Every field of a study file."""
+    lines = [
+        "# Study files",
+        "",
+        "YAML. Every fault of a file is told at once, before anything runs.",
+        "`sluicegate plan FILE` shows what it comes to.",
+        "The shipped ones (`demo`, `metadata-llama3`) are in `src/sluicegate/studies`.",
+    ]
+    for part, where in PARTS:
+        lines += ["", f"## {where}", "", _first_line(part.__doc__), ""]
+        lines += ["| field | default | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{name}` | {_default(field)} | {field.description} |" for name, field in part.model_fields.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+PARTS: tuple[tuple[type[BaseModel], str], ...] = (
+    (Study, "The file"),
+    (Arm, "arms.NAME"),
+    (Source, "data"),
+    (Generation, "generate"),
+    (StageChange, "stages.N"),
+    (Machine, "machines.NAME"),
+    (Expected, "expected"),
+)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    return "" if value in (None, (), {}, "") or isinstance(value, BaseModel) else f"`{str(value).lower()}`"
 
 
 def evaluators() -> str:
@@ -75,6 +117,7 @@ def _first_line(text: str | None) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
+    "study.md": study,
     "stages.md": stages,
     "evaluators.md": evaluators,
 }

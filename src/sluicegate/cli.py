@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         _add_generate,
         _add_evaluate,
         _add_compare,
+        _add_gate,
         _add_report,
         _add_sync,
     ):
@@ -88,13 +89,13 @@ def _add_stage(parts: Parts) -> None:
 
 def _add_plan(parts: Parts) -> None:
     part = _part(parts, "plan", "Show what each stage of a study does, costs and can detect, before any of it runs.")
+    part.add_argument("study", nargs="?", metavar="STUDY", help="a shipped study or a study file (default: demo)")
+    part.add_argument("--study", dest="named", metavar="NAME|FILE", help="the same, as the other commands take it")
     part.add_argument(
-        "study",
-        nargs="?",
-        default=DEMO,
-        metavar="STUDY",
-        help="a shipped study or a study file (default: demo)",
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="refine by stages that ran there (default: runs)"
     )
+    part.add_argument("--json", action="store_true", help="print the forecasts as JSON")
+    part.add_argument("--html", type=Path, metavar="FILE", help="write a page beside")
 
 
 def _add_check(parts: Parts) -> None:
@@ -115,6 +116,9 @@ def _add_data(parts: Parts) -> None:
     part.add_argument("--scenario", help="which scenario, for size scenario")
     part.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: datasets/<size>)")
     part.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    part.add_argument(
+        "--fresh-from", type=Path, metavar="FILE", help="test items of an earlier stage, none of which is one again"
+    )
     part.add_argument("--force", action="store_true", help="replace files that differ")
     for name in ("train", "val", "test"):
         part.add_argument(
@@ -197,13 +201,25 @@ def _add_compare(parts: Parts) -> None:
         metavar="FILE",
         help="score files of the experiment arm",
     )
-    part.add_argument("--primary", required=True, help="the one metric that may decide")
+    part.add_argument(
+        "--primary", help="the one metric that may decide (default: functional correctness, or the only one)"
+    )
     part.add_argument("--metrics", help="comma-separated (default: all in the files)")
     part.add_argument("--level", type=float, default=0.95, help="of the two-sided intervals (default: 0.95)")
     part.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
     part.add_argument("--minimum", type=float, help="smallest gain of interest, a share: adds P(gain > minimum)")
     part.add_argument("--data", type=Path, metavar="FILE", help="the samples: adds results clustered by scenario")
     part.add_argument("--out", type=Path, metavar="FILE", help="comparisons (JSON)")
+
+
+def _add_gate(parts: Parts) -> None:
+    part = _part(parts, "gate", "Show a verdict and hold it against the ledger; or decide it again from the evidence.")
+    part.add_argument("verdict", type=Path, metavar="FILE|DIR", help="verdict.json, or the run folder it lies in")
+    part.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compare and decide again from the files, print the verdict file; the same bytes, or what differs",
+    )
 
 
 def _add_report(parts: Parts) -> None:

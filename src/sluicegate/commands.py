@@ -51,20 +51,29 @@ def _conclude(order: Order, verdicts: Sequence[Verdict]) -> int:
     """The verdict table, what to do next, and where to look."""
     from sluicegate.records import Outcome
     from sluicegate.report.text import verdict_table
-    from sluicegate.stages.ledger import latest, read_entries
+    from sluicegate.stages.ledger import latest, read_lines
     from sluicegate.stages.run import exit_code
     from sluicegate.tracking import default_uri
 
     print(verdict_table(verdicts))
     newest = verdicts[-1]
+    print("".join(f"{line}\n" for line in _accounts(newest, order.study.alpha)), end="")
     goes_on = newest.outcome is Outcome.GO and newest.stage < LAST_STAGE
     for step in [f"sluicegate stage {newest.stage + 1} {order.words}"] if goes_on else newest.next_steps:
         print(f"next:   {step}")
-    entry = latest(read_entries(order.ledger), newest.stage, order.study.sha256)
-    if entry is not None:
-        print(f"report: {order.runs / order.study.name / entry.attempt / 'report.html'}")
+    line = latest(read_lines(order.ledger, order.study.name), newest.stage, order.study.sha256_to(newest.stage))
+    if line is not None:
+        print(f"report: {order.runs / order.study.name / line.attempt / 'report.html'}")
     print(f"MLflow: {_window(order.uri or default_uri(order.runs))}")
     return exit_code(verdicts)
+
+
+def _accounts(verdict: Verdict, alpha: float | None) -> list[str]:
+    """What a GO claims, and what the decision spent of alpha; where there is something to say."""
+    from sluicegate.report import wording
+
+    told = {"claim:  ": wording.claim(verdict), "alpha:  ": wording.decision(verdict, alpha)}
+    return [f"{name}{said}" for name, said in told.items() if said]
 
 
 def _window(uri: str) -> str:
@@ -78,11 +87,11 @@ def _window(uri: str) -> str:
 
 
 def plan(arguments: Namespace) -> int:
-    """What the study will do and cost."""
-    from sluicegate import study
-    from sluicegate.stages.forecast import table
+    """What each stage of the study takes and can find out."""
+    from sluicegate.stages.forecast import command
 
-    print(table(study.load(arguments.study)))
+    given, named = arguments.study, arguments.named
+    print(command(given, named, runs=arguments.runs, json=arguments.json, page=arguments.html))
     return 0
 
 
@@ -104,7 +113,7 @@ def data(arguments: Namespace) -> int:
     print(
         command(
             arguments.size, study=arguments.study, source=arguments.source, out=arguments.out,
-            scenario=arguments.scenario, seed=arguments.seed, force=arguments.force,
+            scenario=arguments.scenario, seed=arguments.seed, fresh_from=arguments.fresh_from, force=arguments.force,
             train_samples=arguments.train_samples, val_samples=arguments.val_samples,
             test_samples=arguments.test_samples,
         )
@@ -178,25 +187,40 @@ def evaluate(arguments: Namespace) -> int:
 def compare(arguments: Namespace) -> int:
     """Comparisons."""
     from sluicegate import compare as comparing
-    from sluicegate.data.reader import read_samples
 
     paths = (arguments.control_results, arguments.experiment_results)
-    control, experiment = ([row for path in part for row in comparing.load_scores(path)] for part in paths)
-    scenarios = {row.id: row.scenario for row in read_samples(arguments.data)} if arguments.data else {}
-    rows = comparing.compare(
-        control, experiment, primary=arguments.primary,
-        metrics=arguments.metrics.split(",") if arguments.metrics else None,
-        seed=arguments.seed, level=arguments.level, minimum=arguments.minimum,
-        scenarios=scenarios if len(set(scenarios.values())) > 1 else None,
-        names=(", ".join(map(str, paths[0])), ", ".join(map(str, paths[1]))),
+    metrics = [name.strip() for name in arguments.metrics.split(",") if name.strip()] if arguments.metrics else None
+    rows = comparing.compare_files(
+        *paths, primary=arguments.primary, data=arguments.data, metrics=metrics,
+        level=arguments.level, minimum=arguments.minimum, seed=arguments.seed,
     )  # fmt: skip
     if arguments.out:
         comparing.write(
             arguments.out, rows, control="control", experiment="experiment",
-            primary=arguments.primary, seed=arguments.seed, level=arguments.level,
+            primary=rows[0].metric, seed=arguments.seed, level=arguments.level,
         )  # fmt: skip
-    print(comparing.table(rows))
+    control, experiment = (", ".join(map(str, part)) for part in paths)
+    print(comparing.summary(rows, (control, experiment)))
     return 0
+
+
+def gate(arguments: Namespace) -> int:
+    """A verdict, shown or decided again; the exit code is its outcome's."""
+    from sluicegate.report.text import check_lines, verdict_table
+    from sluicegate.stages.recompute import in_ledger, read_verdict, recompute
+    from sluicegate.stages.run import exit_code
+
+    if arguments.recompute:
+        again = recompute(arguments.verdict)
+        print(again.text, end="")
+        print("\n".join(again.noted), file=sys.stderr)
+        return exit_code([again.verdict])
+    path, verdict = read_verdict(arguments.verdict)
+    print(verdict_table([verdict]))
+    steps = [f"next:   {step}" for step in verdict.next_steps]
+    print("\n".join([*check_lines(verdict.checks), *_accounts(verdict, None), *steps]))
+    print(f"ledger: {in_ledger(path)}")
+    return exit_code([verdict])
 
 
 def report(arguments: Namespace) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,20 +14,45 @@ from sluicegate.records import Outcome, Verdict, to_json
 from sluicegate.stages import ledger
 
 STUDY = "s" * 64
+NAME = "demo"
 
 
-def add(folder: Path, stage: int, outcome: Outcome, study: str = STUDY) -> ledger.Entry:
+def add(folder: Path, stage: int, outcome: Outcome, study: str = STUDY, **changes: Any) -> ledger.Decided:
     count = len(list(folder.glob("stage*")))
     path = folder / f"stage{stage}-{count}" / "verdict.json"
-    verdict = Verdict(stage, outcome, (), 0.0, 0.1, "e" * 64, "demo")
-    jsonl.write_text(path, to_json(verdict))
-    return ledger.append(folder / "ledger.jsonl", verdict, path, study_sha256=study, commit="c")
+    is_open = outcome is Outcome.RETRY
+    jsonl.write_text(path, to_json(Verdict(stage, outcome, (), 0.0, 0.1, "e" * 64, NAME, open=is_open)))
+    return ledger.append(folder / "ledger.jsonl", decided(path, stage, outcome, study, **changes))
 
 
-def test_entries_are_chained(tmp_path: Path) -> None:
-    rows = [add(tmp_path, 0, Outcome.GO), add(tmp_path, 1, Outcome.RETRY), add(tmp_path, 1, Outcome.GO)]
-    assert ledger.read_entries(tmp_path / "ledger.jsonl") == rows
-    assert [row.previous for row in rows] == [ledger.FIRST, rows[0].sha256, rows[1].sha256]
+def decided(path: Path, stage: int, outcome: Outcome, study: str = STUDY, **changes: Any) -> ledger.Decided:
+    told = {"alpha": 0.0, "open": outcome is Outcome.RETRY, **changes}
+    return ledger.Decided(
+        study=NAME, study_sha256=study, stage=stage, attempt=path.parent.name, outcome=outcome,
+        verdict_sha256=jsonl.sha256(path), code_sha256="c" * 64, git_commit="c", **told,
+    )  # fmt: skip
+
+
+def registered(stage: int, attempt: str, **changes: Any) -> ledger.Registered:
+    told: dict[str, Any] = {
+        "study": NAME, "study_sha256": STUDY, "stage": stage, "attempt": attempt, "number": 1, "attempts": 1,
+        "alpha": 0.05, "spent": 0.0, "allowed": 0.05, "primary": "em", "minimum_gain": 0.05,
+        "code_sha256": "c" * 64, "git_commit": "c", **changes,
+    }  # fmt: skip
+    return ledger.Registered(**told)
+
+
+def read(folder: Path) -> list[ledger.Line]:
+    return ledger.read_lines(folder / "ledger.jsonl", NAME)
+
+
+def test_lines_are_chained(tmp_path: Path) -> None:
+    rows: list[ledger.Line] = [
+        ledger.append(tmp_path / "ledger.jsonl", registered(0, "stage0-0")),
+        add(tmp_path, 0, Outcome.GO), add(tmp_path, 1, Outcome.RETRY), add(tmp_path, 1, Outcome.GO),
+    ]  # fmt: skip
+    assert read(tmp_path) == rows
+    assert [row.previous for row in rows] == [ledger.FIRST, *(ledger.line_sha256(row) for row in rows[:-1])]
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "swap"])
@@ -42,21 +69,68 @@ def test_tampering_is_found(tmp_path: Path, damage: str) -> None:
         lines[1], lines[2] = lines[2], lines[1]
     path.write_text("".join(lines))
     with pytest.raises(UserError, match="tampered"):
-        ledger.read_entries(path)
+        read(tmp_path)
 
 
-def test_the_same_verdict_is_added_once(tmp_path: Path) -> None:
-    entry = add(tmp_path, 0, Outcome.GO)
-    path = tmp_path / entry.attempt / "verdict.json"
-    again = ledger.append(
-        tmp_path / "ledger.jsonl",
-        Verdict(0, Outcome.GO, (), 0.0, 0.1, "e" * 64, "demo"),
-        path,
-        study_sha256=STUDY,
-        commit="c",
-    )
-    assert again == entry
-    assert len(ledger.read_entries(tmp_path / "ledger.jsonl")) == 1
+def test_newest_lines_that_were_cut_off_are_missed_by_the_run_folders(tmp_path: Path) -> None:
+    for number in range(2):
+        line = ledger.append(tmp_path / "ledger.jsonl", registered(3, f"stage3-{number}", number=number + 1))
+        jsonl.write_text(tmp_path / line.attempt / "registration.json", f'{{"sha256": "{ledger.line_sha256(line)}"}}')
+    ledger.require_whole(read(tmp_path), tmp_path, "registration.json")
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(UserError, match="does not know stage3-1"):
+        ledger.require_whole(read(tmp_path), tmp_path, "registration.json")
+    (tmp_path / "stage3-1" / "registration.json").write_text("[")
+    with pytest.raises(UserError, match="does not know stage3-1"):
+        ledger.require_whole(read(tmp_path), tmp_path, "registration.json")
+
+
+def test_the_same_is_said_once(tmp_path: Path) -> None:
+    line = add(tmp_path, 0, Outcome.GO)
+    path = tmp_path / line.attempt / "verdict.json"
+    assert ledger.append(tmp_path / "ledger.jsonl", decided(path, 0, Outcome.GO)) == line
+    first = ledger.append(tmp_path / "ledger.jsonl", registered(1, "stage1-0"))
+    assert ledger.append(tmp_path / "ledger.jsonl", registered(1, "stage1-0")) == first
+    other = ledger.append(tmp_path / "ledger.jsonl", registered(1, "stage1-0", code_sha256="d" * 64))
+    assert read(tmp_path) == [line, first, other]
+
+
+def test_a_ledger_of_another_study_is_refused(tmp_path: Path) -> None:
+    add(tmp_path, 0, Outcome.GO)
+    with pytest.raises(UserError, match="ledger of another study"):
+        ledger.read_lines(tmp_path / "ledger.jsonl", "other")
+
+
+def test_a_clock_that_went_backwards_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    ledger.append(path, registered(0, "a"), now=now)
+    with pytest.raises(UserError, match="the clock went backwards") as caught:
+        ledger.append(path, registered(0, "b"), now=now - timedelta(hours=1))
+    assert "timedatectl" in caught.value.mend
+    assert len(read(tmp_path)) == 1
+    slightly = ledger.append(path, registered(0, "b"), now=now - timedelta(seconds=30))
+    assert slightly.time == now.isoformat(timespec="seconds")
+
+
+def test_times_that_run_backwards_in_the_file_are_tampering(tmp_path: Path) -> None:
+    first = registered(0, "a", time="2026-01-02T00:00:00+00:00")
+    second = registered(0, "b", time="2026-01-01T00:00:00+00:00", previous=ledger.line_sha256(first))
+    jsonl.write(tmp_path / "ledger.jsonl", [first, second])
+    with pytest.raises(UserError, match="tampered"):
+        read(tmp_path)
+
+
+def test_alpha_is_summed_over_the_decisions_of_a_stage(tmp_path: Path) -> None:
+    ledger.append(tmp_path / "ledger.jsonl", registered(3, "stage3-0", allowed=0.04))
+    add(tmp_path, 3, Outcome.STOP, alpha=0.02)
+    add(tmp_path, 3, Outcome.RETRY)
+    add(tmp_path, 3, Outcome.INCONCLUSIVE, study="another version", alpha=0.02)
+    add(tmp_path, 4, Outcome.GO, alpha=0.05)
+    lines = read(tmp_path)
+    assert (ledger.spent(lines, 3), ledger.spent(lines, 4), ledger.spent(lines, 2)) == (0.04, 0.05, 0.0)
+    assert (ledger.allowed(lines, 3), ledger.allowed(lines, 4)) == (0.04, None)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +148,8 @@ def test_without_the_former_go_a_stage_may_not_start(
 ) -> None:
     for stage, outcome, study in history:
         add(tmp_path, stage, outcome, study)
-    entries = ledger.read_entries(tmp_path / "ledger.jsonl")
     with pytest.raises(UserError) as caught:
-        ledger.require_go(entries, 2, STUDY, "demo")
+        ledger.require_go(read(tmp_path), 2, STUDY, "demo")
     assert seen in caught.value.seen
     assert "--override" in caught.value.mend
 
@@ -84,8 +157,7 @@ def test_without_the_former_go_a_stage_may_not_start(
 def test_with_it_a_stage_may_start_and_stage_zero_always_may(tmp_path: Path) -> None:
     add(tmp_path, 1, Outcome.STOP)
     add(tmp_path, 1, Outcome.GO)
-    entries = ledger.read_entries(tmp_path / "ledger.jsonl")
-    ledger.require_go(entries, 2, STUDY, "demo")
+    ledger.require_go(read(tmp_path), 2, STUDY, "demo")
     ledger.require_go([], 0, STUDY, "demo")
 
 
@@ -94,17 +166,24 @@ def test_a_line_torn_by_a_kill_is_no_tampering(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40])
-    assert len(ledger.read_entries(path)) == 1
+    assert len(read(tmp_path)) == 1
     path.write_bytes(whole + whole[:40])
     add(tmp_path, 1, Outcome.GO)
-    assert len(ledger.read_entries(path)) == 2
+    assert len(read(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("line", ["{}", '{"event": "guessed"}', "[]", '{"event": "decided", "alpha": NaN}'])
+def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "ledger.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=r"ledger\.jsonl"):
+        read(tmp_path)
 
 
 def test_a_folder_in_the_place_of_a_ledger_or_a_verdict_is_told_of(tmp_path: Path) -> None:
-    entry = add(tmp_path, 0, Outcome.GO)
+    line = add(tmp_path, 0, Outcome.GO)
     with pytest.raises(UserError, match="cannot be read"):
-        ledger.read_verdict(entry, tmp_path)
+        ledger.read_verdict(line, tmp_path)
     (tmp_path / "ledger.jsonl").unlink()
     (tmp_path / "ledger.jsonl").mkdir()
     with pytest.raises(UserError, match=r"ledger\.jsonl"):
-        ledger.read_entries(tmp_path / "ledger.jsonl")
+        read(tmp_path)

@@ -16,9 +16,12 @@ from sluicegate import compare, folder, jsonl, runners, study
 from sluicegate.errors import Interrupted, UserError
 from sluicegate.records import Outcome, Prediction, Score, Verdict, from_json
 from sluicegate.runners import Job, Result
-from sluicegate.stages import ledger
+from sluicegate.stages import ledger, register
 from sluicegate.stages import run as stages
+from sluicegate.stages.budget import Meter
+from sluicegate.stages.plan import Plan, resolve
 from sluicegate.stages.run import Order
+from sluicegate.study import Study
 
 DEMO = study.load("demo")
 ITEMS = 30
@@ -37,9 +40,14 @@ class Puppet:
     sandbox_is_broken: bool = False
     fails: dict[str, Callable[[], Result]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    clock: float = 0.0
 
-    def run(self, job: Job, show: Callable[[str], None]) -> Result:
+    def run(self, job: Job, show: Callable[[str], None], over: Callable[[], bool] = lambda: False) -> Result:
         show(f"playing {job.name}")
+        self.clock += self.seconds.get(job.name, 0.0)
+        if over():
+            return Result(130, 0.1, "asked to stop")
         if job.name in self.fails:
             return self.fails[job.name]()
         self.done.append(job.name)
@@ -53,7 +61,9 @@ class Puppet:
         texts = {name: f"{name}\n" for name in (*names, "test.jsonl")}
         for name, text in texts.items():
             jsonl.write_text(out / name, text)
-        manifest = {
+        manifest: dict[str, object] = {
+            "counts": {"python": {"train": ITEMS, "val": ITEMS, "test": ITEMS}},
+            "fresh": {"sha256": "f", "items": ITEMS, "reused": []} if "--fresh-from" in argv else None,
             "leaks": [],
             "evaluation_prompts_sha256": {"control": "a", "experiment": "b"},
             "files": {
@@ -122,6 +132,10 @@ def quiet(_: str) -> None:
     """Shows nothing."""
 
 
+def decisions(order: Order) -> list[ledger.Decided]:
+    return [line for line in ledger.read_lines(order.ledger, "demo") if isinstance(line, ledger.Decided)]
+
+
 ARMS = ("control-s0", "experiment-s0")
 STEPS = ["data", "base", *(f"{verb} {arm}" for verb in ("train", "generate", "evaluate") for arm in ARMS), "compare"]
 
@@ -130,7 +144,7 @@ def test_stages_go_in_order_and_each_step_is_played_once(puppet: Puppet, order: 
     verdicts = stages.run_through(order, 3, quiet)
     assert [verdict.outcome for verdict in verdicts] == [Outcome.GO] * 4, verdicts[-1].checks
     assert puppet.done == [*STEPS[:-1], *STEPS, *STEPS]
-    assert [entry.stage for entry in ledger.read_entries(order.ledger)] == [0, 1, 2, 3]
+    assert [line.stage for line in decisions(order)] == [0, 1, 2, 3]
     for attempt in (order.runs / "demo").glob("stage*"):
         assert from_json(Verdict, jsonl.read_text(attempt / "verdict.json")).outcome is Outcome.GO
         assert (attempt / "report.html").read_text().startswith("<!doctype html>")
@@ -166,7 +180,9 @@ def test_a_stage_without_the_former_go_does_not_start(puppet: Puppet, order: Ord
 
 def test_an_override_starts_it_and_is_recorded(puppet: Puppet, order: Order) -> None:
     stages.run_stage(replace(order, override="checked by hand"), 2, quiet)
-    assert ledger.read_entries(order.ledger)[0].override == "checked by hand"
+    line = ledger.read_lines(order.ledger, "demo")[0]
+    assert isinstance(line, ledger.Registered)
+    assert line.override == "checked by hand"
 
 
 def test_a_failed_step_is_retry_and_the_same_folder_goes_on(puppet: Puppet, order: Order) -> None:
@@ -189,7 +205,7 @@ def test_an_interrupted_step_leaves_the_attempt_open(puppet: Puppet, order: Orde
     puppet.fails["generate control-s0"] = lambda: Result(130, 0.1, "")
     with pytest.raises(Interrupted):
         stages.run_stage(order, 1, quiet)
-    assert len(ledger.read_entries(order.ledger)) == 1
+    assert len(decisions(order)) == 1
     puppet.fails.clear()
     puppet.done.clear()
     assert stages.run_stage(order, 1, quiet).outcome is Outcome.GO
@@ -326,13 +342,15 @@ def test_data_that_were_changed_by_hand_decide_nothing_until_they_are_built_agai
     puppet.fails.clear()
     with pytest.raises(UserError, match="changed since it was built"):
         stages.run_stage(order, 2, quiet)
-    assert [entry.stage for entry in ledger.read_entries(order.ledger)] == [0, 1, 2]
+    assert [line.stage for line in decisions(order)] == [0, 1, 2]
     changed.unlink()
     assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
 
 
 def test_a_metric_that_nobody_can_judge_is_found_before_any_training(puppet: Puppet, order: Order) -> None:
-    hopeful = replace(order, study=DEMO.model_copy(update={"metrics": (DEMO.primary, "elegance")}))
+    hopeful = replace(
+        order, study=DEMO.model_copy(update={"metrics": (DEMO.primary, "elegance"), "must_not_worsen": {}})
+    )
     verdict = stages.run_stage(hopeful, 0, quiet)
     assert verdict.outcome is Outcome.RETRY
     assert [check.seen for check in verdict.checks if check.name == "metrics"] == ["unknown: elegance"]
@@ -354,3 +372,189 @@ def test_damaged_evidence_decides_nothing_and_says_which_file(
     (attempt / name).unlink()
     assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
     assert folder.attempts(order.runs, order.study.name, 2) == [attempt]
+
+
+def budgeted(order: Order, **limits: float) -> Order:
+    """The same study with another budget for stage 1, which does not change what it means."""
+    changed = {**DEMO.stages, 1: DEMO.stages[1].model_copy(update=limits)}
+    found = replace(order, study=DEMO.model_copy(update={"stages": changed}))
+    assert found.study.sha256 == DEMO.sha256
+    return found
+
+
+@pytest.fixture
+def clock(puppet: Puppet, monkeypatch: pytest.MonkeyPatch) -> Puppet:
+    """Time passes only where the puppet's steps take some."""
+
+    def metered(the_study: Study, plan: Plan, attempt: Path, stamps: folder.Steps) -> Meter:
+        return Meter(the_study, plan, attempt, stamps, clock=lambda: puppet.clock)
+
+    monkeypatch.setattr(stages, "Meter", metered)
+    return puppet
+
+
+def test_hours_are_enforced_while_a_step_runs_and_a_larger_budget_goes_on(clock: Puppet, order: Order) -> None:
+    stages.run_through(order, 0, quiet)
+    clock.seconds = {"train control-s0": 1200.0, "train experiment-s0": 1200.0}
+    verdict = stages.run_stage(order, 1, quiet)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert stages.exit_code([verdict]) == 15
+    assert [check.name for check in verdict.checks if check.passed is False] == ["within_budget"]
+    assert "stopped at step train experiment-s0, 5 step(s) left" in verdict.checks[-1].seen
+    assert verdict.open
+    assert clock.done == STEPS[:3]
+    clock.seconds = {}
+    again = stages.run_stage(order, 1, quiet)  # nothing is left to spend: no step is begun
+    assert (again.outcome, clock.done) == (Outcome.INCONCLUSIVE, STEPS[:3])
+    assert stages.run_stage(budgeted(order, hours=1.0), 1, quiet).outcome is Outcome.GO
+    assert clock.done[3:] == ["data", *STEPS[3:-1]]  # the study file's bytes changed, so the data are checked anew
+    assert len(folder.attempts(order.runs, "demo", 1)) == 1
+    assert not (folder.attempts(order.runs, "demo", 1)[0] / "budget.json").exists()
+
+
+def test_time_is_kept_over_a_kill(clock: Puppet, order: Order) -> None:
+    stages.run_through(order, 0, quiet)
+    clock.seconds = {"train control-s0": 1000.0}
+    clock.fails["train experiment-s0"] = lambda: Result(130, 0.1, "")
+    with pytest.raises(Interrupted):
+        stages.run_stage(order, 1, quiet)
+    clock.fails.clear()
+    clock.seconds = {"train experiment-s0": 900.0}
+    assert stages.run_stage(order, 1, quiet).outcome is Outcome.INCONCLUSIVE
+
+
+def test_dollars_are_read_from_the_scores_and_the_machines(clock: Puppet, order: Order) -> None:
+    stages.run_through(order, 0, quiet)
+    tower = study.Machine(does=("train",), dollars_per_hour=3.0)
+    priced = replace(order, study=DEMO.model_copy(update={"machines": {"tower": tower}}))
+    clock.seconds = {"train control-s0": 360.0}
+    verdict = stages.run_stage(priced, 1, quiet)
+    assert verdict.outcome is Outcome.INCONCLUSIVE  # stage 1 has no dollars to spend
+    assert "dollars used" in verdict.checks[-1].seen
+    assert clock.done == STEPS[:2]
+
+
+def test_dollars_are_counted_as_the_scores_grow(tmp_path: Path) -> None:
+    plan = resolve(DEMO, 3)
+    meter = Meter(DEMO, plan, tmp_path, folder.Steps(tmp_path / "steps.json"), clock=lambda: 0.0)
+    path = tmp_path / "scores" / "control-s0.jsonl"
+    rows = [Score(f"i{n}", "m", 0, "judge", 1.0, dollars=3.0) for n in range(5)]
+    jsonl.write(path, rows[:2])
+    assert meter.spent().dollars == 6.0
+    with jsonl.Journal(path) as journal:
+        journal.append(rows[2])
+    path.write_bytes(path.read_bytes() + b'{"sample_id": "torn')
+    assert meter.spent().dollars == 9.0
+    assert not meter.over()
+    jsonl.write(path, rows)
+    assert meter.spent().dollars == 15.0
+    assert meter.over()
+    path.write_text("not json\n[1]\n")
+    assert meter.spent().dollars == 0.0
+
+
+def test_a_decision_that_was_not_declared_decides_nothing_and_runs_nothing(puppet: Puppet, order: Order) -> None:
+    puppet.right = {"control": 14, "experiment": 17}
+    assert stages.run_through(order, 3, quiet)[-1].outcome is Outcome.INCONCLUSIVE
+    puppet.done.clear()
+    puppet.right = {"control": 5, "experiment": 30}
+    verdict = stages.run_stage(order, 3, quiet)
+    assert verdict.outcome is Outcome.RETRY
+    assert [check.name for check in verdict.checks if check.passed is False] == ["declared"]
+    assert puppet.done == []
+    more = DEMO.model_copy(update={"stages": {**DEMO.stages, 3: DEMO.stages[3].model_copy(update={"attempts": 2})}})
+    late = stages.run_stage(replace(order, study=more), 3, quiet)
+    assert [check.name for check in late.checks if check.passed is False] == ["declared"]
+    assert "0.025 wanted, 0 of 0.05 left" in late.checks[-1].seen
+
+
+def test_declared_decisions_share_alpha_and_the_first_that_holds_is_a_go(puppet: Puppet, order: Order) -> None:
+    twice = DEMO.model_copy(update={"stages": {**DEMO.stages, 3: DEMO.stages[3].model_copy(update={"attempts": 2})}})
+    declared = replace(order, study=twice)
+    puppet.right = {"control": 14, "experiment": 17}
+    first = stages.run_through(declared, 3, quiet)[-1]
+    assert (first.outcome, first.attempt, first.alpha) == (Outcome.INCONCLUSIVE, 1, 0.025)
+    assert any("1 of 2 declared decisions left" in step for step in first.next_steps)
+    puppet.right = {"control": 5, "experiment": 30}
+    second = stages.run_stage(declared, 3, quiet)
+    assert (second.outcome, second.attempt, second.alpha) == (Outcome.GO, 2, 0.025)
+
+
+def test_a_retry_spends_no_alpha(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 2, quiet)
+    puppet.fails["compare"] = lambda: Result(1, 0.1, "boom")
+    for _ in range(3):
+        assert stages.run_stage(order, 3, quiet).outcome is Outcome.RETRY
+    puppet.fails.clear()
+    verdict = stages.run_stage(order, 3, quiet)
+    assert (verdict.outcome, verdict.attempt) == (Outcome.GO, 1)
+    assert len(folder.attempts(order.runs, "demo", 3)) == 1
+
+
+def test_what_later_stages_change_leaves_earlier_verdicts_standing(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 2, quiet)
+    changed = {**DEMO.stages, 3: DEMO.stages[3].model_copy(update={"draws": 6})}
+    later = replace(order, study=DEMO.model_copy(update={"stages": changed}))
+    puppet.done.clear()
+    assert [verdict.outcome for verdict in stages.run_through(later, 3, quiet)] == [Outcome.GO] * 4
+    assert puppet.done == STEPS
+
+
+def test_the_attempt_is_registered_before_any_step(puppet: Puppet, order: Order) -> None:
+    seen: list[ledger.Line] = []
+    play = puppet.play_data
+
+    def look(job: Job, argv: tuple[str, ...]) -> None:
+        seen.append(ledger.read_lines(order.ledger, "demo")[-1])
+        play(job, argv)
+
+    puppet.play_data = look  # type: ignore[method-assign]
+    stages.run_through(order, 3, quiet)
+    line = seen[-1]
+    assert isinstance(line, ledger.Registered)
+    assert (line.stage, line.primary, line.alpha, line.number) == (3, DEMO.primary, 0.05, 1)
+    assert line.attempt == folder.attempts(order.runs, "demo", 3)[0].name
+
+
+def test_overrides_are_told_in_every_later_registration(puppet: Puppet, order: Order) -> None:
+    stages.run_stage(replace(order, override="checked by hand"), 2, quiet)
+    stages.run_stage(order, 3, quiet)
+    found = register.read(folder.attempts(order.runs, "demo", 3)[0])
+    assert found is not None
+    assert [(row.stage, row.reason) for row in found.overrides] == [(2, "checked by hand")]
+
+
+def test_stage_four_spends_nothing_under_other_code_than_its_go(
+    puppet: Puppet, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages.run_through(order, 3, quiet)
+    puppet.done.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "code_sha256", lambda: "d" * 64)
+        verdict = stages.run_stage(order, 4, quiet)
+    assert verdict.outcome is Outcome.RETRY
+    assert [check.name for check in verdict.checks if check.passed is False] == ["same_code"]
+    assert puppet.done == []
+    assert stages.run_stage(order, 4, quiet).outcome is Outcome.GO
+    assert puppet.done == STEPS
+    attempt = folder.attempts(order.runs, "demo", 4)[0]
+    assert (attempt / "former-test.jsonl").read_bytes() == (
+        folder.attempts(order.runs, "demo", 3)[0] / "data" / "test.jsonl"
+    ).read_bytes()
+
+
+def test_a_ledger_that_lost_its_newest_lines_starts_nothing(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 2, quiet)
+    order.ledger.write_text("".join(order.ledger.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(UserError, match="the ledger does not know stage1"):
+        stages.run_stage(order, 3, quiet)
+    with pytest.raises(UserError, match="the ledger does not know stage1"):
+        stages.run_through(order, 3, quiet)
+
+
+def test_a_ledger_of_another_study_starts_nothing(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 1, quiet)
+    other = DEMO.model_copy(update={"name": "other"})
+    order.ledger.parent.rename(order.runs / "other")
+    with pytest.raises(UserError, match="the ledger of another study"):
+        stages.run_through(replace(order, study=other), 1, quiet)

@@ -41,8 +41,11 @@ class Result:
 class Runner(Protocol):
     """What a runner module offers."""
 
-    def run(self, job: Job, show: Callable[[str], None]) -> Result:
+    def run(self, job: Job, show: Callable[[str], None], over: Callable[[], bool] = lambda: False) -> Result:
         """Run a job to its end, handing each line of its output to `show` as it comes.
+
+        `over` is asked every second or more often; once it says so the job is asked to stop, and what it ended with
+        is returned.
 
         Raises:
             Interrupted: this process was asked to stop; the job was asked first and has ended.

@@ -22,21 +22,21 @@ TAIL_LINES = 30
 WAKE_S = 0.2
 
 
-def run(job: Job, show: Callable[[str], None]) -> Result:
+def run(job: Job, show: Callable[[str], None], over: Callable[[], bool] = lambda: False) -> Result:
     """See `Runner.run`. The child has its own session, so that a Ctrl-C reaches it once, through us.
 
     Raises:
         UserError: the log cannot be written; the child was asked to stop and has ended.
     """
     try:
-        return _run(job, show)
+        return _run(job, show, over)
     except BrokenPipeError:
         raise
     except OSError as fault:
         raise unwritable(job.log, fault) from None
 
 
-def _run(job: Job, show: Callable[[str], None]) -> Result:
+def _run(job: Job, show: Callable[[str], None], over: Callable[[], bool]) -> Result:
     started = time.monotonic()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def _run(job: Job, show: Callable[[str], None]) -> Result:
         )
         stop.pass_to(child)
         try:
-            for line in _lines(child, stop):
+            for line in _lines(child, stop, over):
                 log.write(line)
                 log.flush()
                 tail.append(line.rstrip("\n"))
@@ -63,12 +63,12 @@ def _run(job: Job, show: Callable[[str], None]) -> Result:
         except BaseException:
             _end(child)
             raise
-    if stop.asked:
+    if stop.by_signal:
         raise Interrupted(f"interrupted in step {job.name}")
     return Result(code, time.monotonic() - started, "\n".join(tail))
 
 
-def _lines(child: subprocess.Popen[str], stop: _Stop) -> Iterator[str]:
+def _lines(child: subprocess.Popen[str], stop: _Stop, over: Callable[[], bool]) -> Iterator[str]:
     """The child's output line by line; a child that was asked to stop and does not is killed in the end.
 
     A thread reads, so that this one wakes up often enough to run signal handlers: the kernel may hand a signal to any
@@ -82,12 +82,17 @@ def _lines(child: subprocess.Popen[str], stop: _Stop) -> Iterator[str]:
         lines.put(None)
 
     threading.Thread(target=read, name=f"output of {child.pid}", daemon=True).start()
+    looked = time.monotonic()
     while True:
+        if time.monotonic() - looked >= WAKE_S:
+            looked = time.monotonic()
+            if not stop.asked and over():
+                stop.ask()
+            if stop.overdue():
+                _signal(child, signal.SIGKILL)
         try:
             line = lines.get(timeout=WAKE_S)
         except queue.Empty:
-            if stop.overdue():
-                _signal(child, signal.SIGKILL)
             continue
         if line is None:
             return
@@ -109,15 +114,21 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 
 class _Stop:
-    """Remembers that a signal came and passes it on to the child as SIGTERM, also when it came before the child did."""
+    """Asks the child to stop, with SIGTERM; remembers whether a signal wanted that, also one that came before it."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.by_signal = False
         self._until = float("inf")
         self._child: subprocess.Popen[str] | None = None
 
     def __call__(self, *_: object) -> None:
         """The first signal asks and starts the clock; a second one waits no longer."""
+        self.by_signal = True
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask, or, where it was asked before, wait no longer."""
         self._until = 0.0 if self.asked else time.monotonic() + GRACE_S
         self.asked = True
         if self._child is not None:

@@ -14,10 +14,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluicegate import compare, folder, jsonl, study
+from sluicegate import compare, folder, jsonl, stats, study
 from sluicegate.errors import UserError
-from sluicegate.records import Check, Comparison, Prediction, Score, digest
+from sluicegate.records import Check, Comparison, Prediction, Score, digest, from_json
+from sluicegate.stages import budget, register
+from sluicegate.stages.budget import Overrun
 from sluicegate.stages.plan import Plan, resolve
+from sluicegate.stages.register import Registration
 from sluicegate.study import Study
 
 RESULT_FIELDS = (
@@ -32,29 +35,33 @@ class Evidence:
     """What one attempt at a stage left behind.
 
     Args:
-        preflight: checks of this machine; stage 0 only.
+        registration: what the attempt was registered with, None where it was not.
+        preflight: checks of this machine, where the stage looks at it.
+        overrun: the budget that ran out, or None.
         failure: the step that failed (name, code, tail of its output), or None.
         manifest: of the data folder.
         results: model → its result.json; a model that did not end well is absent.
         answers: model → finish reasons of its predictions, counted.
         judged: model → its answers that have a value of the primary metric.
-        dollars: what judging cost.
+        judging: dollars that judging cost.
         comparisons: primary metric first.
         unsent: model → tracking lines that the server does not have.
         seconds: step → wall seconds.
-        sha256: digest over all evidence files.
+        sha256: digest over all evidence files, empty where it is not complete.
     """
 
     study: Study
     plan: Plan
     sha256: str
+    registration: Registration | None = None
     preflight: tuple[Check, ...] = ()
+    overrun: Overrun | None = None
     failure: Mapping[str, Any] | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     judged: Mapping[str, int] = field(default_factory=dict)
-    dollars: float = 0.0
+    judging: float = 0.0
     comparisons: tuple[Comparison, ...] = ()
     unsent: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -65,10 +72,47 @@ class Evidence:
         return next((row for row in self.comparisons if row.metric == self.study.primary), None)
 
     @property
+    def dollars(self) -> float:
+        """What judging and the machines cost."""
+        return round(self.judging + budget.machine_dollars(self.study, self.seconds), 6)
+
+    @property
     def asked(self) -> int:
         """Answers that each model owes: test items × draws; 0 where the manifest tells of no test."""
         files = self.manifest.get("files", {})
         return int(files["test.jsonl"]["samples"]) * self.plan.draws if "test.jsonl" in files else 0
+
+    @property
+    def of_recipe(self) -> bool:
+        """Whether there are runs enough for a claim on the recipe."""
+        return self.plan.seeds >= stats.RUNS_FOR_A_RECIPE
+
+    @property
+    def across(self) -> bool:
+        """Whether there are scenarios enough for a claim on scenarios like these."""
+        return self.scenarios >= stats.CLUSTERS_TO_DECIDE
+
+    @property
+    def scenarios(self) -> int:
+        """Scenarios that are tested."""
+        return sum(counts.get("test", 0) > 0 for counts in self.manifest.get("counts", {}).values())
+
+
+def at_entry(attempt: Path, number: int) -> Evidence:
+    """As much of it as there is before any step: what was registered, and the machine.
+
+    Raises:
+        UserError: as `read`.
+    """
+    the_study = study.load(attempt / folder.STUDY)
+    checks = attempt / PREFLIGHT
+    return Evidence(
+        study=the_study,
+        plan=resolve(the_study, number),
+        sha256="",
+        registration=register.read(attempt),
+        preflight=tuple(jsonl.read(Check, checks)) if checks.exists() else (),
+    )
 
 
 def read(attempt: Path, number: int) -> Evidence:
@@ -98,13 +142,15 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         study=the_study,
         plan=plan,
         sha256=_digest(attempt, names),
+        registration=register.read(attempt),
         preflight=tuple(jsonl.read(Check, checks)) if checks.exists() else (),
+        overrun=_overrun(attempt / budget.FILE),
         failure=_json(attempt / FAILURE),
         manifest=manifest,
         results={name: row for name in names if (row := _result(attempt / folder.ARMS / name / "result.json"))},
         answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl") for name in names},
         judged={name: _judged(scores[name], the_study.primary) for name in names},
-        dollars=round(sum(row.dollars for rows in scores.values() for row in rows), 6),
+        judging=round(sum(row.dollars for rows in scores.values() for row in rows), 6),
         comparisons=_comparisons(pairs) if pairs.exists() else (),
         unsent=(_json(attempt / TRACKING) or {}).get("unsent", {}),
         seconds=folder.Steps(attempt / "steps.json").seconds(),
@@ -150,6 +196,15 @@ def _comparisons(path: Path) -> tuple[Comparison, ...]:
         raise _damaged(path, fault.seen) from None
 
 
+def _overrun(path: Path) -> Overrun | None:
+    if not path.exists():
+        return None
+    try:
+        return from_json(Overrun, jsonl.read_text(path))
+    except ValidationError as fault:
+        raise _damaged(path, jsonl.explain(fault)) from None
+
+
 def _damaged(path: Path, seen: str) -> UserError:
     return UserError(
         f"{path}: damaged; nothing is decided",
@@ -174,7 +229,8 @@ def _judged(rows: list[Score], metric: str) -> int:
 def _digest(attempt: Path, names: list[str]) -> str:
     """Over every evidence file by name: what is missing counts as missing."""
     files = [
-        folder.STUDY, folder.COMPARISONS, FAILURE, PREFLIGHT, TRACKING, "steps.json", f"{folder.DATA}/manifest.json",
+        folder.STUDY, folder.COMPARISONS, register.FILE, budget.FILE, FAILURE, PREFLIGHT, TRACKING, "steps.json",
+        f"{folder.DATA}/manifest.json",
         *(f"{folder.ARMS}/{name}/result.json" for name in names),
         *(f"{part}/{name}.jsonl" for part in (folder.PREDICTIONS, folder.SCORES) for name in names),
     ]  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from sluicegate.records import Check, Outcome, Verdict
+from sluicegate import __version__
+from sluicegate.records import Check, Claim, Outcome, Verdict
+from sluicegate.stages.advice import advise, needs
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.evidence import Evidence
 
@@ -12,7 +14,7 @@ GRAVITY = (Outcome.RETRY, Outcome.STOP, Outcome.INCONCLUSIVE)
 """Invalid evidence decides nothing, so RETRY outweighs STOP; a sure STOP outweighs too little evidence for a GO."""
 
 
-def outcome(checks: Sequence[Check]) -> Outcome:
+def outcome(checks: Iterable[Check]) -> Outcome:
     """The gravest outcome that a failed check blames; GO when none failed.
 
     >>> outcome([Check("a", True, "", ""), Check("b", False, "", "", blames=Outcome.STOP)])
@@ -24,10 +26,24 @@ def outcome(checks: Sequence[Check]) -> Outcome:
     return next((grave for grave in GRAVITY if grave in blamed), Outcome.GO)
 
 
+def entry(evidence: Evidence) -> tuple[Check, ...]:
+    """What must hold before a stage does any step."""
+    return (*evidence.preflight, *(CRITERIA[name](evidence) for name in evidence.plan.stage.entry))
+
+
 def decide(evidence: Evidence) -> Verdict:
-    """The verdict on one attempt at a stage."""
-    checks = (*evidence.preflight, *(CRITERIA[name](evidence) for name in evidence.plan.stage.criteria))
+    """The verdict on one attempt at a stage.
+
+    Where the entry does not hold, or the budget ran out before the stage was complete, nothing else is looked at.
+    """
+    checks = entry(evidence)
+    if outcome(checks) is Outcome.GO:
+        checks = (*checks, *_at_the_end(evidence))
     decided = outcome(checks)
+    goes_on = decided is Outcome.RETRY or evidence.overrun is not None
+    registered = evidence.registration.line if evidence.registration else None
+    spends = evidence.plan.stage.decides and not goes_on
+    wanting = needs(evidence) if spends and decided is Outcome.INCONCLUSIVE else ()
     return Verdict(
         stage=evidence.plan.stage.number,
         outcome=decided,
@@ -37,17 +53,25 @@ def decide(evidence: Evidence) -> Verdict:
         evidence_sha256=evidence.sha256,
         study=evidence.study.name,
         primary=evidence.primary,
-        next_steps=_next_steps(evidence, decided, checks),
+        next_steps=advise(evidence, decided, checks, wanting),
+        claim=_claim(evidence, decided),
+        attempt=registered.number if registered and spends else 0,
+        attempts=evidence.plan.attempts if evidence.plan.stage.decides else 0,
+        alpha=evidence.plan.alpha if spends else 0.0,
+        open=goes_on,
+        needs=wanting,
+        version=__version__,
     )
 
 
-def _next_steps(evidence: Evidence, decided: Outcome, checks: Sequence[Check]) -> tuple[str, ...]:
-    number = evidence.plan.stage.number
-    if decided is Outcome.GO:
-        return (f"stage {number + 1} may start",) if number < 4 else ("publish the result",)
-    remedies = [
-        f"{check.name}: {check.remedy}"
-        for check in checks
-        if check.passed is False and check.blames is decided and check.remedy
-    ]
-    return tuple(dict.fromkeys(remedies))
+def _at_the_end(evidence: Evidence) -> Sequence[Check]:
+    if evidence.overrun is not None:
+        return [CRITERIA["within_budget"](evidence)]
+    return [CRITERIA[name](evidence) for name in evidence.plan.stage.criteria]
+
+
+def _claim(evidence: Evidence, decided: Outcome) -> Claim:
+    """What a GO may say is better: with runs enough, and in agreement, the recipe; else these checkpoints."""
+    if decided is not Outcome.GO or not evidence.plan.stage.decides:
+        return ""
+    return "recipe" if evidence.of_recipe else "checkpoint"

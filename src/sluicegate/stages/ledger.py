@@ -1,144 +1,261 @@
-"""The ledger of a study: one line a verdict, append-only, each line carrying the digest of the one before.
+"""The ledger of a study: what each stage was going to be judged by, and what was decided; append-only and chained.
 
-A line that was changed, removed or put in between breaks the chain, and reading says at which line. The newest line
-has none behind it: what a GO says is also held against its verdict.json. That newest lines were cut off goes unseen.
+Two kinds of lines. `registered` is written before a stage does anything: the primary metric, the thresholds, the share
+of alpha, the study and the code. `decided` follows with the verdict and the alpha that it spent. Each line carries the
+digest of the one before, so a line that was changed, removed or put in between breaks the chain, and reading says
+where. Newest lines that were cut off are missed by the run folders that they registered (`require_whole`); someone who
+removes those too goes unseen, and so does a study that is given another name.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar, cast
 
 from filelock import FileLock
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Discriminator
 
 from sluicegate.errors import UserError
 from sluicegate.jsonl import Journal, cut_torn_line, read, read_text, sha256, unwritable
 from sluicegate.records import Outcome, Verdict, digest, from_json, to_dict
 
 FIRST = "0" * 64
+CLOCK_SLACK = timedelta(seconds=60)
+"""Clocks are set right by a few seconds now and then; more than this is a clock that went backwards."""
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One verdict in the ledger.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What an attempt will be judged by, said before there is anything to judge.
 
     Args:
         previous: digest of the line before, 64 zeros for the first.
+        attempt: its run folder's name.
+        number, attempts: which decision of this stage it would be, and how many the study declares.
+        alpha: one-sided, that its decision spends; 0 where the stage's GO rests on no test.
+        spent: by the decisions of this stage before it, under whatever version of the study.
+        allowed: alpha of this stage in all, as it was first registered.
         override: the reason given for starting without the former stage's GO, or empty.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    previous: str
-    time: str
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    event: Literal["registered"] = "registered"
+    previous: str = FIRST
+    time: str = ""
+    study: str
+    study_sha256: str
+    stage: int
+    attempt: str
+    number: int
+    attempts: int
+    alpha: float
+    spent: float
+    allowed: float
+    primary: str
+    minimum_gain: float
+    must_not_worsen: Mapping[str, float] = field(default_factory=dict)
+    code_sha256: str
+    git_commit: str
+    override: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A verdict.
+
+    Args:
+        alpha: what it spends.
+        open: whether the attempt goes on: something broke, or the budget ran out before there was enough to decide.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    event: Literal["decided"] = "decided"
+    previous: str = FIRST
+    time: str = ""
     study: str
     study_sha256: str
     stage: int
     attempt: str
     outcome: Outcome
     verdict_sha256: str
+    alpha: float
+    open: bool
+    code_sha256: str
     git_commit: str
-    override: str = ""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of this line."""
-        return digest(to_dict(self))
 
 
-def read_entries(path: Path) -> list[Entry]:
-    """All entries, the chain verified; none where there is no ledger. A last line torn by a kill is cut off.
+Line: TypeAlias = Registered | Decided
+_READ = cast(type[Line], Annotated[Line, Discriminator("event")])
+Kind = TypeVar("Kind", Registered, Decided)
+
+
+def line_sha256(line: Line) -> str:
+    """Digest of a line: what the next one carries."""
+    return digest(to_dict(line))
+
+
+def read_lines(path: Path, study: str) -> list[Line]:
+    """All lines, the chain verified; none where there is no ledger. A last line torn by a kill is cut off.
 
     Raises:
-        UserError: the chain is broken, with the line; or the file is a folder or cannot be mended.
+        UserError: the chain is broken, with the line; the ledger is another study's; its times run backwards; or
+            the file is a folder or cannot be mended.
     """
     try:
         if path.exists() and not path.read_bytes().endswith(b"\n"):
             cut_torn_line(path)
     except OSError as fault:
         raise unwritable(path, fault) from None
-    entries = read(Entry, path) if path.exists() else []
-    expected = FIRST
-    for number, entry in enumerate(entries, start=1):
-        if entry.previous != expected:
+    lines = read(_READ, path) if path.exists() else []
+    expected, earlier = FIRST, ""
+    for number, line in enumerate(lines, start=1):
+        if line.previous != expected:
+            raise _tampered(f"{path}:{number}", f"previous digest {expected[:12]}…", f"{line.previous[:12]}…")
+        if line.study != study:
             raise UserError(
-                f"{path}:{number}: the ledger was tampered with",
-                wanted=f"previous digest {expected[:12]}…",
-                seen=f"{entry.previous[:12]}…",
-                mend="restore the file from a copy; its verdicts cannot be trusted as it stands",
+                f"{path}:{number}: the ledger of another study",
+                wanted=f"lines of {study}",
+                seen=f"a line of {line.study}",
+                mend="choose another --runs folder, or bring this study's own ledger back from a copy",
             )
-        expected = entry.sha256
-    return entries
+        if line.time < earlier:
+            raise _tampered(f"{path}:{number}", f"a time not before {earlier}", line.time)
+        expected, earlier = line_sha256(line), line.time
+    return lines
 
 
-def append(
-    path: Path, verdict: Verdict, verdict_path: Path, *, study_sha256: str, commit: str, override: str = ""
-) -> Entry:
-    """Add a verdict; a verdict that is the newest line already is not added again."""
-    with FileLock(path.with_suffix(".lock")):
-        entries = read_entries(path)
-        entry = Entry(
-            previous=entries[-1].sha256 if entries else FIRST,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-            study=verdict.study,
-            study_sha256=study_sha256,
-            stage=verdict.stage,
-            attempt=verdict_path.parent.name,
-            outcome=verdict.outcome,
-            verdict_sha256=sha256(verdict_path),
-            git_commit=commit,
-            override=override,
-        )
-        if entries and (entries[-1].attempt, entries[-1].verdict_sha256) == (
-            entry.attempt,
-            entry.verdict_sha256,
-        ):
-            return entries[-1]
-        with Journal(path) as journal:
-            journal.append(entry)
-    return entry
-
-
-def latest(entries: list[Entry], stage: int, study_sha256: str) -> Entry | None:
-    """The newest verdict of a stage for exactly this study."""
-    return next(
-        (entry for entry in reversed(entries) if entry.stage == stage and entry.study_sha256 == study_sha256),
-        None,
+def _tampered(where: str, wanted: str, seen: str) -> UserError:
+    return UserError(
+        f"{where}: the ledger was tampered with",
+        wanted=wanted,
+        seen=seen,
+        mend="restore the file from a copy; its verdicts cannot be trusted as it stands",
     )
 
 
-def read_verdict(entry: Entry, path: Path) -> Verdict:
-    """The verdict that an entry tells of.
+def append(path: Path, line: Kind, *, now: datetime | None = None) -> Kind:
+    """Add a line, chained and dated; one that says what the attempt's last line of its kind says is not added again.
+
+    Raises:
+        UserError: as `read_lines`; or the clock stands before the newest line.
+    """
+    with FileLock(path.with_suffix(".lock")):
+        lines = read_lines(path, line.study)
+        said = next((row for row in reversed(lines) if row.attempt == line.attempt and type(row) is type(line)), None)
+        if said is not None and replace(line, previous=said.previous, time=said.time) == said:
+            return said
+        linked = replace(
+            line, previous=line_sha256(lines[-1]) if lines else FIRST, time=_time(lines, path, now or datetime.now(UTC))
+        )
+        with Journal(path) as journal:
+            journal.append(linked)
+    return linked
+
+
+def _time(lines: Sequence[Line], path: Path, now: datetime) -> str:
+    """Now, and never before the newest line."""
+    stamp = now.isoformat(timespec="seconds")
+    newest = lines[-1].time if lines else stamp
+    if datetime.fromisoformat(newest) - now > CLOCK_SLACK:
+        raise UserError(
+            f"{path}: the clock went backwards; nothing was decided",
+            wanted=f"a time after the newest line, {newest}",
+            seen=f"{stamp} on this machine",
+            mend="set the clock (timedatectl status), then run the same command again",
+        )
+    return max(stamp, newest)
+
+
+def require_whole(lines: Iterable[Line], folder: Path, registration: str) -> None:
+    """Every run folder that was registered must be in the ledger.
+
+    Args:
+        folder: `runs/<study>`.
+        registration: the name of the file in a run folder that holds the digest of its line.
+
+    Raises:
+        UserError: the ledger lacks a line.
+    """
+    known = {line_sha256(line) for line in lines}
+    for path in sorted(folder.glob(f"stage*/{registration}")):
+        try:
+            found = json.loads(read_text(path))["sha256"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            found = "unreadable"
+        if found not in known:
+            raise UserError(
+                f"{folder}: the ledger does not know {path.parent.name}",
+                wanted="the line that registered it",
+                seen=f"digest {str(found)[:12]}… in none of {len(known)} lines: cut off, or a file was changed",
+                mend=f"restore both from a copy; a folder that belongs elsewhere can be moved: mv {path.parent} …",
+            )
+
+
+def decisions(lines: Iterable[Line], stage: int) -> Iterator[Decided]:
+    """The verdicts on a stage, oldest first."""
+    return (line for line in lines if isinstance(line, Decided) and line.stage == stage)
+
+
+def latest(lines: Sequence[Line], stage: int, study_sha256: str) -> Decided | None:
+    """The newest verdict of a stage for exactly this study."""
+    found = [line for line in decisions(lines, stage) if line.study_sha256 == study_sha256]
+    return found[-1] if found else None
+
+
+def spent(lines: Iterable[Line], stage: int) -> float:
+    """Alpha that a stage's decisions have spent, under whatever version of the study."""
+    return round(sum(line.alpha for line in decisions(lines, stage)), 12)
+
+
+def allowed(lines: Iterable[Line], stage: int) -> float | None:
+    """Alpha of a stage in all, as it was first registered; None where it was not."""
+    return next((line.allowed for line in lines if isinstance(line, Registered) and line.stage == stage), None)
+
+
+def overrides(lines: Iterable[Line]) -> Iterator[Registered]:
+    """The stages that were started without the former one's GO."""
+    return (line for line in lines if isinstance(line, Registered) and line.override)
+
+
+def read_verdict(line: Decided, path: Path) -> Verdict:
+    """The verdict that a line tells of.
 
     Raises:
         UserError: it is not the file that was entered.
     """
-    verdict = from_json(Verdict, read_text(path)) if sha256(path) == entry.verdict_sha256 else None
-    if verdict is None or (verdict.outcome, verdict.stage) != (entry.outcome, entry.stage):
+    verdict = from_json(Verdict, read_text(path)) if sha256(path) == line.verdict_sha256 else None
+    said = (line.outcome, line.stage, line.alpha, line.open)
+    if verdict is None or (verdict.outcome, verdict.stage, verdict.alpha, verdict.open) != said:
         seen = f"{verdict.outcome.value} of stage {verdict.stage}" if verdict else "another file"
         raise UserError(
             f"{path}: not the verdict that the ledger tells of",
-            wanted=f"{entry.outcome.value} of stage {entry.stage}, SHA-256 {entry.verdict_sha256[:12]}…",
+            wanted=f"{line.outcome.value} of stage {line.stage}, SHA-256 {line.verdict_sha256[:12]}…",
             seen=seen,
-            mend=f"restore both from a copy, or remove {path.parent} and run stage {entry.stage} again",
+            mend=f"restore both from a copy, or remove {path.parent} and run stage {line.stage} again",
         )
     return verdict
 
 
-def require_go(entries: list[Entry], stage: int, study_sha256: str, words: str) -> None:
+def require_go(lines: Sequence[Line], stage: int, study_sha256: str, words: str) -> None:
     """A stage starts only after the former one's GO.
+
+    Args:
+        study_sha256: of the study as far as the former stage goes.
 
     Raises:
         UserError: the former stage has no GO for this study file.
     """
     if stage == 0:
         return
-    former = latest(entries, stage - 1, study_sha256)
+    former = latest(lines, stage - 1, study_sha256)
     if former is not None and former.outcome is Outcome.GO:
         return
-    others = [entry for entry in entries if entry.stage == stage - 1]
+    others = list(decisions(lines, stage - 1))
     seen = former.outcome.value if former else "a GO of another version of the study file" if others else "not run yet"
     raise UserError(
         f"stage {stage} may not start",

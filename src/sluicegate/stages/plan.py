@@ -12,8 +12,12 @@ from types import MappingProxyType
 
 from sluicegate.study import Scalar, Study
 
-SHARED = ("steps_ended", "arms_trained", "tracking_complete")
-DECIDING = ("prompt_parity", "no_leak", "coverage", "gain_not_too_small", "gain_is_real", "claim")
+SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete")
+BEGUN = ("registered", "former_go")
+DECIDING = (
+    "prompt_parity", "no_leak", "coverage",
+    "gain_not_too_small", "gain_is_real", "recipe", "across_scenarios", "must_not_worsen", "older_gate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,12 @@ class Stage:
     Args:
         size: of its data: `micro`, `small`, `scenario`, `all`, or empty where there is none.
         hours, dollars: the budget.
-        criteria: names in `criteria.CRITERIA`, in the order they are shown.
+        entry: names in `criteria.CRITERIA` of what must hold before any step is done.
+        criteria: those of what must hold at the end; all are shown in this order.
         compares: whether the arms are compared; a stage that validates on training rows never compares.
+        decides: whether its GO rests on the test of the primary metric, which spends alpha.
+        fresh: whether its test items must be others than the former stage's, its code and samples the same.
+        looks: whether the machine is looked at first.
     """
 
     number: int
@@ -34,38 +42,45 @@ class Stage:
     size: str
     hours: float
     dollars: float
+    entry: tuple[str, ...]
     criteria: tuple[str, ...]
     train_samples: int | None = None
     test_samples: int | None = None
     draws: int | None = None
     seeds: int = 1
     compares: bool = True
+    decides: bool = False
+    fresh: bool = False
+    looks: bool = False
     train: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
 
 
 STAGES = (
     Stage(
         0, "environment", "hardware and environment of this machine", "every required check passes",
-        "", 5 / 60, 0.0, ("environment",), compares=False,
+        "", 5 / 60, 0.0, ("registered", "environment"), (), compares=False, looks=True,
     ),
     Stage(
         1, "micro", "the training code works", "10 steps done, loss falls, model saved, reloaded and asked",
-        "micro", 0.5, 0.0, (*SHARED, "four_bit", "memory_forecast", "steps_done", "loss_falls", "answers"),
+        "micro", 0.5, 0.0, BEGUN, (*SHARED, "four_bit", "memory_forecast", "steps_done", "loss_falls", "answers"),
         train_samples=5, draws=1, compares=False,
         train=MappingProxyType({"max_steps": 10, "epochs": 1000.0, "warmup_steps": 0, "save_every": 10}),
     ),
     Stage(
         2, "small", "nothing breaks, and no sign of harm", "no crash, evaluation complete, gain not surely below 0",
-        "small", 2.0, 3.0, (*SHARED, "prompt_parity", "no_leak", "coverage", "not_futile", "signal"),
+        "small", 2.0, 3.0, BEGUN,
+        (*SHARED, "prompt_parity", "no_leak", "coverage", "not_futile", "signal"),
         train_samples=20, test_samples=20, train=MappingProxyType({"epochs": 3.0}),
     ),
     Stage(
         3, "scenario", "one scenario, the whole pipeline", "the primary test holds at its alpha, the gain can matter",
-        "scenario", 5.0, 12.0, (*SHARED, *DECIDING),
+        "scenario", 5.0, 12.0, (*BEGUN, "declared"), (*SHARED, *DECIDING), decides=True,
     ),
     Stage(
         4, "production", "all scenarios", "as stage 3, over all scenarios",
-        "all", 42.0, 242.0, (*SHARED, *DECIDING),
+        "all", 42.0, 242.0, (*BEGUN, "declared", "same_code", "same_data", "environment"),
+        (*SHARED, "fresh_items", *DECIDING),
+        decides=True, fresh=True, looks=True,
     ),
 )  # fmt: skip
 
@@ -97,11 +112,15 @@ class Plan:
     models: tuple[Model, ...]
     train: Mapping[str, Mapping[str, Scalar]]
     """Arm → training settings, lower-case names."""
+    attempts: int
+    """Declared decisions of this stage, over which the study's alpha is split."""
+    alpha: float
+    """One-sided, of one decision."""
 
     @property
     def seeds(self) -> int:
-        """Seeds an arm."""
-        return len({model.seed for model in self.models})
+        """Training runs an arm."""
+        return sum(model.arm == self.models[0].arm for model in self.models) if self.models else 0
 
 
 def resolve(study: Study, number: int) -> Plan:
@@ -116,6 +135,7 @@ def resolve(study: Study, number: int) -> Plan:
     seeds = change.seeds if change and change.seeds else stage.seeds
     arms = (study.control, study.experiment)
     changed = change.train if change else {}
+    attempts = ((change.attempts if change else None) or study.attempts) if stage.decides else 1
     draws = (change.draws if change else None) or stage.draws or study.generate.draws
     return Plan(
         stage=stage,
@@ -125,6 +145,8 @@ def resolve(study: Study, number: int) -> Plan:
         draws=draws,
         hours=change.hours if change and change.hours is not None else stage.hours,
         dollars=change.dollars if change and change.dollars is not None else stage.dollars,
-        models=tuple(Model(arm, seed) for seed in range(seeds) for arm in arms),
+        models=tuple(Model(arm, study.arms[arm].seed + number) for number in range(seeds) for arm in arms),
+        attempts=attempts,
+        alpha=round(study.alpha / attempts, 12),
         train={arm: {**study.train, **stage.train, **changed, **study.arms[arm].train} for arm in arms},
     )

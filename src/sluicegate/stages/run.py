@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate import errors, evaluate, folder, jsonl, report, runners
 from sluicegate.errors import INTERRUPTED, Interrupted, UserError
-from sluicegate.records import Outcome, Verdict, to_json
+from sluicegate.records import Outcome, Verdict
 from sluicegate.runners import Job, Result
-from sluicegate.stages import evidence, gate, ledger, preflight
+from sluicegate.stages import budget, evidence, forecast, gate, ledger, preflight, register
+from sluicegate.stages.budget import Meter
+from sluicegate.stages.ledger import Line
 from sluicegate.stages.plan import Plan, resolve
-from sluicegate.stages.steps import Step, source_files, steps
+from sluicegate.stages.recompute import as_text
+from sluicegate.stages.register import Registration
+from sluicegate.stages.steps import Step, steps
 from sluicegate.study import Study, dump, load
 from sluicegate.tracking import Tracker, default_uri, probe, sender, state, store
 from sluicegate.tracking.redact import without_credentials
 from sluicegate.tracking.spool import Spool
 
 Show = Callable[[str], None]
-SOURCES = "sources.json"
-"""In the run folder: digests of the files with samples that its data are built from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,18 @@ def decided(order: Order, number: int) -> Verdict | None:
     Raises:
         UserError: the verdict in the run folder is not the one that the ledger tells of.
     """
-    entry = ledger.latest(ledger.read_entries(order.ledger), number, order.study.sha256)
-    if entry is None or entry.outcome is not Outcome.GO:
+    line = ledger.latest(_lines(order), number, order.study.sha256_to(number))
+    if line is None or line.outcome is not Outcome.GO:
         return None
-    path = order.runs / order.study.name / entry.attempt / folder.VERDICT
-    return ledger.read_verdict(entry, path) if path.exists() else None
+    path = order.runs / order.study.name / line.attempt / folder.VERDICT
+    return ledger.read_verdict(line, path) if path.exists() else None
+
+
+def _lines(order: Order) -> list[Line]:
+    """The ledger, whole and in order."""
+    lines = ledger.read_lines(order.ledger, order.study.name)
+    ledger.require_whole(lines, order.ledger.parent, register.FILE)
+    return lines
 
 
 def run_stage(order: Order, number: int, show: Show) -> Verdict:
@@ -86,58 +94,61 @@ def run_stage(order: Order, number: int, show: Show) -> Verdict:
             folder keeps what is done. A step that failed is no error: the verdict is RETRY then.
         Interrupted: a signal asked it to stop.
     """
-    if not order.override:
-        ledger.require_go(ledger.read_entries(order.ledger), number, order.study.sha256, order.words)
+    if not order.override and number > 0:
+        ledger.require_go(_lines(order), number, order.study.sha256_to(number - 1), order.words)
         decided(order, number - 1)
     uri = order.uri or default_uri(order.runs)
     probe.check(uri)
-    attempt = _attempt(order, number)
     plan = resolve(order.study, number)
+    attempt = _attempt(order, plan)
     with folder.holding(attempt):
-        jsonl.write_text(attempt / SOURCES, json.dumps(_sources(order.study, plan), indent=1) + "\n")
-        jsonl.write_text(attempt / folder.STUDY, dump(order.study))
         show(f"stage {number} {plan.stage.name}: {plan.stage.goal} ({attempt})")
+        registered = _begin(order, plan, attempt)
         with sender.sending(attempt, uri):
             _open_spool(order, plan, attempt).close()
-            _do(order, plan, attempt, show)
+            if gate.outcome(gate.entry(evidence.at_entry(attempt, number))) is Outcome.GO:
+                _do(order, plan, attempt, show)
         _note_unsent(attempt, uri)
         found = evidence.read(attempt, number)
         verdict = gate.decide(found)
-        jsonl.write_text(attempt / folder.VERDICT, to_json(verdict, indent=1) + "\n")
+        jsonl.write_text(attempt / folder.VERDICT, as_text(verdict))
+        forecast.settle(attempt)
         report.write(attempt)
         with _open_spool(order, plan, attempt, outcome=verdict.outcome.value) as spool:
             _publish(spool, attempt, found, verdict, uri)
-        _enter(order, attempt, verdict)
+        _enter(order, attempt, verdict, registered)
     return verdict
 
 
-def _attempt(order: Order, number: int) -> Path:
+def _begin(order: Order, plan: Plan, attempt: Path) -> Registration:
+    """What must be written before a stage does anything: study, samples, registration, forecast, the machine."""
+    sources = register.sources(order.study, plan)
+    jsonl.write_text(attempt / register.SOURCES, json.dumps(sources, indent=1) + "\n")
+    jsonl.write_text(attempt / folder.STUDY, dump(order.study))
+    registered = register.register(order.ledger, attempt, order.study, plan, override=order.override)
+    if not (attempt / forecast.FILE).exists():
+        forecast.write(attempt, order.study, plan.stage.number, order.runs)
+    if plan.stage.looks:
+        jsonl.write(attempt / evidence.PREFLIGHT, preflight.look(order.study, order.runs))
+    return registered
+
+
+def _attempt(order: Order, plan: Plan) -> Path:
     """The newest attempt while it is of this study and its samples, and open, else a new one.
 
-    The ledger closes an attempt, with any verdict but RETRY; that line is written last of all, so a stage that was
+    The ledger closes an attempt with the line of its verdict, which is written last of all; so a stage that was
     killed before it decides again from the same files.
     """
-    closed = {row.attempt for row in ledger.read_entries(order.ledger) if row.outcome is not Outcome.RETRY}
+    number = plan.stage.number
+    closed = {row.attempt for row in ledger.decisions(_lines(order), number) if not row.open}
     for path in folder.attempts(order.runs, order.study.name, number)[-1:]:
         known = path / folder.STUDY
         if path.name in closed:
             continue
-        if not known.exists() or (load(known).sha256 == order.study.sha256 and not _resampled(order, number, path)):
+        same = known.exists() and load(known).sha256_to(number) == order.study.sha256_to(number)
+        if not known.exists() or (same and not register.resampled(order.study, plan, path)):
             return path
     return folder.new_attempt(order.runs, order.study.name, number)
-
-
-def _sources(study: Study, plan: Plan) -> dict[str, str]:
-    """File with samples → digest, of those that are there."""
-    return {str(path): jsonl.sha256(path) for path in source_files(study, plan) if path.is_file()}
-
-
-def _resampled(order: Order, number: int, attempt: Path) -> bool:
-    """Whether the samples were changed since the attempt began; what it has trained and drawn is of the old ones."""
-    path = attempt / SOURCES
-    begun = json.loads(jsonl.read_text(path)) if path.exists() else {}
-    now = _sources(order.study, resolve(order.study, number))
-    return any(begun.get(name) != found for name, found in now.items())
 
 
 def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Spool:
@@ -154,27 +165,30 @@ def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Spool:
 
 
 def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
-    """Every step that is not done yet; a failed step is written down and ends the stage."""
+    """Every step that is not done yet; a failed step, or a budget that runs out, is written down and ends the stage."""
     (attempt / evidence.FAILURE).unlink(missing_ok=True)
-    if plan.stage.number == 0:
-        jsonl.write(attempt / evidence.PREFLIGHT, preflight.look(order.study, order.runs))
+    budget.write(attempt, None)
     stamps = folder.Steps(attempt / "steps.json")
+    meter = Meter(order.study, plan, attempt, stamps)
     runner = runners.load(order.runner)
-    for step in steps(order.study, plan, attempt):
+    every = list(steps(order.study, plan, attempt))
+    for place, step in enumerate(every):
         inputs = step.inputs_sha256(attempt)
         if stamps.done(step.name, inputs) and not (step.scores and evaluate.unsettled(step.scores)):
             show(f"{step.name}: done before")
             continue
+        if overrun := meter.overrun(step.name, len(every) - place):
+            return budget.write(attempt, overrun)
         log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
-        stamps.spend(step.name, 0.0)
-        started = time.monotonic()
+        meter.start(step.name)
         try:
-            result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show))
+            result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show), meter.over)
         finally:
-            stamps.spend(step.name, time.monotonic() - started)
+            meter.stop()
         if result.code != 0:
-            _failed(attempt, step, result, log)
-            return
+            if overrun := meter.overrun(step.name, len(every) - place):
+                return budget.write(attempt, overrun)
+            return _failed(attempt, step, result, log)
         stamps.stamp(step.name, inputs, outputs=step.outputs)
 
 
@@ -196,9 +210,8 @@ def _note_unsent(attempt: Path, uri: str) -> None:
     jsonl.write_text(attempt / evidence.TRACKING, json.dumps({"unsent": unsent}) + "\n")
 
 
-def _enter(order: Order, attempt: Path, verdict: Verdict) -> None:
-    path, commit = attempt / folder.VERDICT, folder.git_commit()
-    ledger.append(order.ledger, verdict, path, study_sha256=order.study.sha256, commit=commit, override=order.override)
+def _enter(order: Order, attempt: Path, verdict: Verdict, registered: Registration) -> None:
+    ledger.append(order.ledger, register.decided(verdict, attempt, registered))
 
 
 def _publish(spool: Tracker, attempt: Path, found: evidence.Evidence, verdict: Verdict, uri: str) -> None:

@@ -19,6 +19,8 @@ from sluicegate.settings import TrainSettings
 from sluicegate.stages.plan import Model, Plan
 from sluicegate.study import Scalar, Study
 
+FORMER_TEST = "former-test.jsonl"
+"""In the run folder: the test items of the stage before, which those of this one must not be among."""
 TINY = "tiny"
 """The base model that is made on the spot, once for all arms of a stage."""
 
@@ -99,11 +101,16 @@ def _data(study: Study, plan: Plan, attempt: Path) -> Step:
         str(out),
         *asked,
     )
+    former = attempt / FORMER_TEST
+    kept = plan.stage.fresh and former.exists()
+    if kept:
+        argv = (*argv, "--fresh-from", str(former))
     files = tuple(out / f"{arm}-{part}.jsonl" for arm in study.arms for part in ("train", "val"))
     asked_of = {_questions(study, plan, arm, attempt) for arm in (study.control, study.experiment)}
     tests = {*asked_of, out / "test.jsonl"} if plan.stage.compares else asked_of
     outputs = tuple(sorted({out / "manifest.json", *files, *tests}))
-    return Step("data", argv, (attempt / folder.STUDY, *source_files(study, plan)), outputs)
+    inputs = (attempt / folder.STUDY, *source_files(study, plan), *((former,) if kept else ()))
+    return Step("data", argv, inputs, outputs)
 
 
 def _base(study: Study, attempt: Path) -> Step:
@@ -177,20 +184,40 @@ def _evaluate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     return Step(f"evaluate {model.name}", argv, (data, predictions), (out,), scores=out)
 
 
-def _compare(study: Study, plan: Plan, attempt: Path) -> Step:
-    """The interval is two-sided at 1 - 2·alpha, so that each bound errs with probability alpha."""
-    out, data = attempt / folder.COMPARISONS, attempt / folder.DATA / "test.jsonl"
-    arms = {
-        arm: [_scores(attempt, model) for model in plan.models if model.arm == arm]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a stage's arms are compared by."""
+
+    control: tuple[Path, ...]
+    experiment: tuple[Path, ...]
+    data: Path
+    primary: str
+    metrics: tuple[str, ...]
+    level: float
+    minimum: float
+
+
+def comparison(study: Study, plan: Plan, attempt: Path) -> Asked:
+    """The comparison of a stage: the interval is two-sided at 1 - 2·alpha, so that each bound errs with alpha."""
+    files = {
+        arm: tuple(_scores(attempt, model) for model in plan.models if model.arm == arm)
         for arm in (study.control, study.experiment)
     }
-    argv = (
-        "sluicegate", "compare", "--control-results", *(str(path) for path in arms[study.control]),
-        "--experiment-results", *(str(path) for path in arms[study.experiment]),
-        "--primary", study.primary, "--metrics", ",".join(study.metrics), "--level", str(round(1 - 2 * study.alpha, 9)),
-        "--minimum", str(study.minimum_gain), "--data", str(data), "--out", str(out),
+    return Asked(
+        files[study.control], files[study.experiment], attempt / folder.DATA / "test.jsonl", study.primary,
+        study.metrics, round(1 - 2 * plan.alpha, 9), study.minimum_gain,
     )  # fmt: skip
-    return Step("compare", argv, (data, *(path for paths in arms.values() for path in paths)), (out,))
+
+
+def _compare(study: Study, plan: Plan, attempt: Path) -> Step:
+    asked, out = comparison(study, plan, attempt), attempt / folder.COMPARISONS
+    argv = (
+        "sluicegate", "compare", "--control-results", *map(str, asked.control),
+        "--experiment-results", *map(str, asked.experiment),
+        "--primary", asked.primary, "--metrics", ",".join(asked.metrics), "--level", str(asked.level),
+        "--minimum", str(asked.minimum), "--data", str(asked.data), "--out", str(out),
+    )  # fmt: skip
+    return Step("compare", argv, (asked.data, *asked.control, *asked.experiment), (out,))
 
 
 def _result(attempt: Path, model: Model) -> Path:

@@ -1,0 +1,77 @@
+"""Criteria of valid evidence: the arms were asked the same, the test was not trained on, the answers were judged."""
+
+from __future__ import annotations
+
+from sluicegate.records import Check
+from sluicegate.stages.evidence import Evidence
+
+MINIMUM_COVERAGE = 0.95
+
+
+def prompt_parity(evidence: Evidence) -> Check:
+    """Both arms are asked the same, unless the study declares otherwise."""
+    digests = dict(evidence.manifest.get("evaluation_prompts_sha256", {}))
+    wanted = "the same evaluation prompts for both arms"
+    if evidence.study.test_prompts == "as_trained":
+        return Check(
+            "prompt_parity",
+            None,
+            wanted,
+            "declared otherwise: test_prompts is as_trained, so the prompt is part of the arm",
+        )
+    asked = {digests.get(arm) for arm in (evidence.study.control, evidence.study.experiment)}
+    passed = len(asked) == 1 and None not in asked
+    return Check(
+        "prompt_parity",
+        passed,
+        wanted,
+        "equal digests" if passed else f"digests {digests}",
+        "" if passed else "rebuild the data: sluicegate data",
+    )
+
+
+def no_leak(evidence: Evidence) -> Check:
+    """No test item stands in the training data."""
+    leaks = evidence.manifest.get("leaks")
+    passed = leaks == []
+    seen = "no manifest" if leaks is None else f"{len(leaks)} leaks" + (f", first: {leaks[0]}" if leaks else "")
+    return Check(
+        "no_leak",
+        passed,
+        "no test item in the training data",
+        seen,
+        "" if passed else "remove them and split again: sluicegate data",
+    )
+
+
+def fresh_items(evidence: Evidence) -> Check:
+    """No test item was a test item of the former stage: what was looked at once is not fresh evidence."""
+    wanted = "test items that the former stage was not tested with"
+    found = evidence.registration
+    if found is None or found.former is None:
+        return Check("fresh_items", None, wanted, "no GO of the former stage to hold against")
+    fresh = evidence.manifest.get("fresh")
+    if fresh is None:
+        seen = f"the test items of {found.former.attempt} were not at hand"
+        mend = f"bring {found.former.attempt}/data/test.jsonl back, remove this attempt's folder, run the stage again"
+        return Check("fresh_items", False, wanted, seen, mend)
+    reused = fresh["reused"]
+    seen = f"{len(reused)} of them reused{': ' + ', '.join(reused[:5]) if reused else ''}; {fresh['items']} left out"
+    return Check("fresh_items", not reused, wanted, seen, "add samples, then run the stage again" if reused else "")
+
+
+def coverage(evidence: Evidence) -> Check:
+    """Nearly every item could be judged for both arms."""
+    row, asked = evidence.primary, evidence.asked
+    # A mean over the draws that happen to be judged hides how many are not, so every answer is counted.
+    judged = [evidence.judged.get(model.name, 0) for model in evidence.plan.models]
+    least = min(judged) / asked if asked else 0.0
+    passed = row is not None and min(row.coverage, least) >= MINIMUM_COVERAGE
+    items = "no comparison" if row is None else f"{row.coverage:.1%} of the items"
+    return Check(
+        "coverage",
+        passed,
+        f"at least {MINIMUM_COVERAGE:.0%} of the items judged for both arms, and of each model's answers",
+        f"{items}; at least {min(judged)} of {asked} answers a model",
+        "" if passed else "see why in the scores, mend it, and run the stage again: it judges those anew",
+    )

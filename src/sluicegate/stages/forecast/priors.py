@@ -1,0 +1,68 @@
+"""What training, generating and judging take where nothing was measured: every constant, with its source.
+
+`H200` below stands for runs of this program's own loop on one H200 with a Llama-3-8B of random weights, NF4, LoRA
+r 16: 26,039 tokens in 64 samples at 1 a batch 51.9 s, at 4 15.6 s, at 8 12.3 s; 23,107 tokens in 12 samples at 1 a
+batch 8.1 s, at 4 4.5 s (torch 2.11, transformers 5.17). An earlier run had 38,522 tokens in 32.1 s at 1 × 8 and in
+10.2 s at 4 × 2. `demo` stands for stages 1 to 3 of the demo study on 2 shared cores of an AMD EPYC.
+"""
+
+from __future__ import annotations
+
+from sluicegate.stages.forecast.span import Span
+
+PASSES_FROZEN, PASSES_FULL = 3, 4
+"""Forward, again (checkpointing), activations backward; with every weight trained, weights backward too. Each is
+2 FLOP a weight and token: 6 N for LoRA, 48 GFLOP a token for 8B, a limit of 16,400 tokens/s at 786 TFLOP/s."""
+CPU_PASSES_FROZEN, CPU_PASSES_FULL = 2, 3
+"""On a CPU nothing is computed twice."""
+GPU_SHARE = Span(0.25, 0.47, 0.85)
+"""Of the reached TFLOP/s, in training: 0.47 fits the H200 runs; kernels of one sample are small."""
+GPU_LAYER_S = Span(0.007, 0.013, 0.025)
+"""Kernel launches and Python for one layer of one micro-batch, all passes: 0.5 s for 32 layers fits the H200 runs,
+0.3 s the earlier one, 0.8 s their slowest."""
+PADDING = Span(1.0, 1.3, 2.2)
+"""Tokens computed over tokens, where a micro-batch holds several samples."""
+NF4_WEIGHT_BYTES = Span(0.6, 4.5, 5.0)
+"""Memory moved to use one 4-bit weight once: half a byte read, 16 bits written and read again."""
+CORE_FLOPS = Span(12e9, 35e9, 90e9)
+"""Of one core, fp32, in training and decoding: the demo had 60 to 64 GFLOP/s on two cores."""
+USEFUL_CORES = 8
+"""Small matrices gain nothing from more."""
+CPU_LAYER_S = Span(0.004, 0.012, 0.06)
+NF4_ON_CPU = Span(2.0, 4.0, 10.0)
+"""How much slower 4-bit weights are on a CPU: the demo's stage 1 took 0.7 ms a token, its stage 2 0.17 ms."""
+CHECKPOINT_BYTES = 12
+"""Of a trained weight in a checkpoint: itself and two moments, fp32."""
+WRITE_BYTES_S, READ_BYTES_S = Span(0.2e9, 1e9, 3e9), Span(0.3e9, 1.2e9, 4e9)
+START_S = Span(4, 9, 25)
+"""Interpreter, torch, transformers, tokenizer, of a step that trains or generates: demo 6.3 to 13 s, the H200 runs
+19 to 26 s with 16 GB of weights."""
+LIGHT_START_S = Span(0.2, 0.5, 3)
+"""Of a step without torch: demo 0.3 s."""
+DATA_S, COMPARE_S = Span(0.3, 0.8, 10), Span(0.3, 0.8, 6)
+LOOK_S = Span(0, 3, 60)
+"""Of stage 0, which has no steps."""
+MADE_S = Span(4, 8, 20)
+"""Making a tiny base: demo 5.0, 6.4 and 16.4 s."""
+DECODE_LAYER_S, DECODE_LAYER_NF4_S = Span(0.0007, 0.0013, 0.003), Span(0.0012, 0.0024, 0.0045)
+"""One layer, one token of a whole batch on a GPU, with adapters: 43.7 ms and 78 to 92 ms a token for 32 layers in the
+H200 runs, at 1, 8 and 32 answers at once."""
+CPU_DECODE_LAYER_S = Span(0.0008, 0.0023, 0.007)
+"""The demo took 12 ms a token of 64 answers, 4.6 ms of them arithmetic."""
+PROGRAM_S = Span(0.003, 0.02, 0.4)
+"""One answer judged by one core: demo 5 ms, 55 ms with an interpreter each, seconds where programs hang."""
+VRAM = Span(0.85, 1.08, 1.3)
+"""Peak of GPU memory over `models.memory`'s forecast: 0.99 to 1.21 in seven H200 runs."""
+TOKENIZER_BYTES, TINY_TOKENIZER_BYTES = Span(2e6, 12e6, 20e6), Span(2e4, 4e4, 1e5)
+MADE_BYTES = Span(3.4, 4, 5)
+"""A weight of a base made on the spot, fp32; how many it has depends on the vocabulary that the texts make."""
+CHECKPOINTS = Span(1, 1.5, 2)
+"""Kept of a finished training: the last, and the best where that is another."""
+ANSWER_BYTES, SCORE_BYTES = Span(4, 5, 8), Span(180, 280, 600)
+"""A token of an answer in predictions, and a row of scores with what it was scored from: demo 3.2 to 8 and 290."""
+REPORT_BYTES = Span(5e4, 3e5, 4e6)
+EVENT_BYTES = Span(100, 250, 800)
+"""A step in the events of a training and in its log: demo 250."""
+SPEED_RATIO, START_RATIO, ANSWER_RATIO, PROGRAM_RATIO, MEMORY_RATIO, DISK_RATIO = 1.3, 1.6, 1.3, 2.0, 1.1, 1.8
+"""By how much what an earlier stage measured may be off at a later one, either way. Bytes of a model's folder double
+where the best checkpoint is not the last."""

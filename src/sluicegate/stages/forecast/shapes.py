@@ -1,0 +1,138 @@
+"""Sizes of base models, from their configuration alone: no weights, no torch, no network.
+
+A base is a folder with config.json, `tiny`, or one of the named models in `NAMED`. Of any other name nothing is known
+here, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sluicegate.errors import UserError
+from sluicegate.jsonl import read_text
+from sluicegate.models.memory import Size
+
+TINY: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 640, "max_position_embeddings": 2048,
+}  # fmt: skip
+"""`models.tiny.SHAPE`, which cannot be imported here: torch hangs on it. The vocabulary is as large as the texts make
+it; in stages 2 and 3 of the demo it has 640 tokens."""
+LLAMA_3_8B: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 8192,
+}  # fmt: skip
+
+
+def _t5(width: int, feed_forward: int, heads: int, layers: int) -> dict[str, Any]:
+    return {
+        "model_type": "t5", "d_model": width, "d_ff": feed_forward, "d_kv": 64, "num_heads": heads,
+        "num_layers": layers, "num_decoder_layers": layers, "vocab_size": 32100, "feed_forward_proj": "relu",
+    }  # fmt: skip
+
+
+NAMED: dict[str, dict[str, Any]] = {
+    "tiny": TINY,
+    "meta-llama/Meta-Llama-3-8B": LLAMA_3_8B,
+    "meta-llama/Meta-Llama-3-8B-Instruct": LLAMA_3_8B,
+    "Salesforce/codet5-small": _t5(512, 2048, 8, 6),
+    "Salesforce/codet5-base": _t5(768, 3072, 12, 12),
+    "Salesforce/codet5p-220m": _t5(768, 3072, 12, 12),
+    "Salesforce/codet5p-770m": _t5(1024, 4096, 16, 24),
+}
+"""Name at the hub → the parts of its config.json that sizes depend on."""
+GATED = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"})
+"""Decoders with a gated feed-forward of three matrices, no matter what else differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A base model: its size, the tokens that it can see at once, and whether it is made on the spot."""
+
+    size: Size
+    positions: int
+    made: bool = False
+
+
+def find(base: str) -> Shape | None:
+    """The shape of a base model, or None where it cannot be known here.
+
+    >>> find("meta-llama/Meta-Llama-3-8B").size.parameters
+    8030261248
+    >>> find("Salesforce/codet5-base").size.parameters
+    222882048
+    >>> find("somebody/some-model") is None
+    True
+    """
+    config = NAMED.get(base) or _config(Path(base).expanduser() / "config.json")
+    size = measure(config) if config else None
+    if config is None or size is None:
+        return None
+    return Shape(size, int(config.get("max_position_embeddings") or 2**31), made=base == "tiny")
+
+
+def _config(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(read_text(path)) if path.is_file() else None
+    except (UserError, ValueError, RecursionError, OSError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def measure(config: Mapping[str, Any]) -> Size | None:
+    """The size that a configuration tells of; None for kinds of models that are not known here."""
+    try:
+        if config.get("model_type") == "t5":
+            return _encoder_decoder(config)
+        return _decoder(config) if config.get("model_type") in GATED else None
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _decoder(config: Mapping[str, Any]) -> Size:
+    """Weights of a gated decoder: four attention matrices, three of the feed-forward, two norms a layer."""
+    width, inner, layers = (int(config[key]) for key in ("hidden_size", "intermediate_size", "num_hidden_layers"))
+    heads, tokens = int(config["num_attention_heads"]), int(config["vocab_size"])
+    of_head = int(config.get("head_dim") or width // heads)
+    keys = int(config.get("num_key_value_heads") or heads) * of_head
+    queries = heads * of_head
+    matrices = [(width, queries), (width, keys), (width, keys), (queries, width), *[(width, inner)] * 2, (inner, width)]
+    linear = layers * sum(rows * columns for rows, columns in matrices)
+    tables = 1 if config.get("tie_word_embeddings") else 2
+    return Size(
+        parameters=linear + tables * tokens * width + (2 * layers + 1) * width,
+        linear=linear,
+        rows_and_columns=layers * sum(rows + columns for rows, columns in matrices),
+        layers=layers,
+        width=width,
+        widest=max(inner, queries),
+        vocabulary=tokens,
+    )
+
+
+def _encoder_decoder(config: Mapping[str, Any]) -> Size:
+    """Weights of a T5: one table of tokens, relative positions once a stack, a second attention in the decoder."""
+    width, inner, heads = (int(config[key]) for key in ("d_model", "d_ff", "num_heads"))
+    queries, tokens = int(config["d_kv"]) * heads, int(config["vocab_size"])
+    encoder = int(config["num_layers"])
+    decoder = int(config.get("num_decoder_layers") or encoder)
+    ways = 3 if str(config.get("feed_forward_proj", "relu")).startswith("gated") else 2
+    attention, forward = 4 * width * queries, ways * width * inner
+    linear = encoder * (attention + forward) + decoder * (2 * attention + forward)
+    norms = (2 * encoder + 3 * decoder + 2) * width
+    buckets = 2 * int(config.get("relative_attention_num_buckets", 32)) * heads
+    tables = 1 if config.get("tie_word_embeddings", True) else 2
+    sums = (encoder + 2 * decoder) * 4 * (width + queries) + (encoder + decoder) * ways * (width + inner)
+    return Size(
+        parameters=linear + norms + buckets + tables * tokens * width,
+        linear=linear,
+        rows_and_columns=sums,
+        layers=encoder + decoder,
+        width=width,
+        widest=max(inner, queries),
+        vocabulary=tokens,
+    )

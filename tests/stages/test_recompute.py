@@ -1,0 +1,137 @@
+"""A verdict decided again from its run folder: the same bytes, or what differs; nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sluicegate import compare, folder, jsonl, study
+from sluicegate.errors import UserError
+from sluicegate.records import Outcome, Sample, Score
+from sluicegate.stages import evidence, gate, ledger, register
+from sluicegate.stages.plan import resolve
+from sluicegate.stages.recompute import LEDGER, as_text, read_verdict, recompute
+from sluicegate.stages.steps import comparison
+from sluicegate.study import dump
+
+DEMO = study.load("demo")
+ITEMS = 40
+RESULT = {
+    "steps": 10, "first_loss": 5.0, "last_loss": 1.0, "loaded_in_4bit": True, "why_4bit": "asked",
+    "peak_vram_gib": None, "forecast_vram_gib": 0.1,
+}  # fmt: skip
+
+
+def decided(runs: Path) -> Path:
+    """A stage 3 as it is left behind, with real scores, comparisons and ledger; its verdict file."""
+    attempt, plan = runs / "demo" / "stage3-20260101T000000Z", resolve(DEMO, 3)
+    jsonl.write_text(attempt / folder.STUDY, dump(DEMO))
+    register.register(runs / "demo" / LEDGER, attempt, DEMO, plan, override="made by hand")
+    samples = [Sample(f"i{number:02}", "p", "c", "python") for number in range(ITEMS)]
+    jsonl.write(attempt / folder.DATA / "test.jsonl", samples)
+    digest = hashlib.sha256((attempt / folder.DATA / "test.jsonl").read_bytes()).hexdigest()
+    manifest = {
+        "leaks": [], "counts": {"python": {"train": 400, "test": ITEMS}},
+        "files": {"test.jsonl": {"sha256": digest, "samples": ITEMS}},
+    }  # fmt: skip
+    jsonl.write_text(attempt / folder.DATA / "manifest.json", json.dumps(manifest))
+    for model in plan.models:
+        jsonl.write_text(attempt / folder.ARMS / model.name / "result.json", json.dumps(RESULT))
+        right = 3 if model.arm == "control" else 7
+        rows = [
+            Score(sample.id, model.name, draw, metric, float((place * 7 + draw) % 10 < right))
+            for metric in DEMO.metrics for place, sample in enumerate(samples) for draw in range(plan.draws)
+        ]  # fmt: skip
+        jsonl.write(attempt / folder.SCORES / f"{model.name}.jsonl", rows)
+    asked = comparison(DEMO, plan, attempt)
+    pairs = compare.compare_files(
+        asked.control, asked.experiment, data=asked.data, primary=asked.primary, metrics=asked.metrics,
+        level=asked.level, minimum=asked.minimum,
+    )  # fmt: skip
+    compare.write(
+        attempt / folder.COMPARISONS, pairs, control="control", experiment="experiment", primary=asked.primary,
+        seed=0, level=asked.level,
+    )  # fmt: skip
+    path = attempt / folder.VERDICT
+    verdict = gate.decide(evidence.read(attempt, 3))
+    jsonl.write_text(path, as_text(verdict))
+    registered = register.read(attempt)
+    assert registered is not None
+    ledger.append(runs / "demo" / LEDGER, register.decided(verdict, attempt, registered))
+    return path
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Path:
+    return decided(tmp_path / "runs")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_same_bytes_come_out_and_nothing_is_written(verdict: Path, tmp_path: Path, moved: bool) -> None:
+    runs = tmp_path / "runs"
+    if moved:
+        runs = tmp_path / "years later" / "elsewhere"
+        shutil.copytree(tmp_path / "runs", runs)
+    before = files(runs)
+    for given in (verdict, verdict.parent):
+        again = recompute(runs / given.relative_to(tmp_path / "runs"))
+        assert again.text.encode() == verdict.read_bytes()
+        assert again.verdict.outcome is Outcome.GO
+        assert again.noted[-1].startswith("the ledger tells of it")
+    assert files(runs) == before
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(attempt: Path) -> None:
+        text = (attempt / name).read_text()
+        assert old in text
+        (attempt / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (edit("verdict.json", '"GO"', '"STOP"'), "another verdict comes out"),
+        (edit("verdict.json", '"version": "', '"version": "0.0.'), "it was decided by sluicegate 0.0."),
+        (edit("scores/control-s0.jsonl", '"value":1.0', '"value":0.0'), "not what the scores give"),
+        (edit("comparisons.json", '"gain": 0.', '"gain": 0.1'), "not what the scores give"),
+        (edit("study.yaml", "minimum_gain: 0.05", "minimum_gain: 0.04"), "not what the scores give"),
+        (edit("study.yaml", "alpha: 0.05", "alpha: 0.04"), "not what the scores give"),
+        (edit("study.yaml", "question: ", "question: is it so? "), "the evidence was changed after the verdict"),
+        (edit("arms/control-s0/result.json", "5.0", "6.0"), "the evidence was changed after the verdict"),
+        (edit("data/test.jsonl", '"i00"', '"i99"'), "changed since it was built"),
+        (edit("registration.json", "made by hand", "no reason"), "the evidence was changed after the verdict"),
+        (edit("../ledger.jsonl", '"open":false', '"open":true'), "not the verdict that the ledger tells of"),
+        (edit("../ledger.jsonl", '"outcome":"GO"', '"outcome":"STOP"'), "not the verdict that the ledger tells of"),
+    ],
+)
+def test_whatever_was_changed_is_found(verdict: Path, change: Callable[[Path], None], told: str) -> None:
+    change(verdict.parent)
+    with pytest.raises(UserError) as caught:
+        recompute(verdict)
+    assert told in str(caught.value)
+
+
+def test_a_verdict_without_a_ledger_says_so(verdict: Path) -> None:
+    (verdict.parent.parent / LEDGER).unlink()
+    assert recompute(verdict).noted[-1] == "no ledger lies beside the run folder"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"stage": 3}'])
+def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "verdict.json").write_text(text)
+    with pytest.raises(UserError, match="not a verdict"):
+        read_verdict(tmp_path)
+    with pytest.raises(UserError, match=r"missing\.json"):
+        read_verdict(tmp_path / "missing.json")
