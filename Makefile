@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 STUDY ?= demo
 RUNS ?= runs
 
-.PHONY: demo test check bench golden docs clean help
+.PHONY: demo test check bench operating aa golden docs clean help
 help: ## these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -25,6 +25,12 @@ check: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter floors
 
 bench: $(VENV)/.ready-dev ## ratios against the peers, measured side by side
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+operating: $(VENV)/.ready-run ## how often the gate is wrong, simulated: docs/operating.* (some 10 minutes)
+	$(BIN)/python scripts/operating.py
+
+aa: $(VENV)/.ready-run ## whole A/A experiments with tiny models: no GO beyond chance
+	$(BIN)/python scripts/aa_run.py
 
 golden: $(VENV)/.ready-dev ## rewrite the golden files; review the diff
 	SLUICEGATE_GOLDEN=write $(BIN)/python -m pytest -q -m golden
