@@ -26,9 +26,9 @@ from scipy import stats as peer
 
 from sluicegate import compare, folder, jsonl, study
 from sluicegate.records import Comparison, Prediction, Sample, Score
-from sluicegate.stages import evidence, gate, register
+from sluicegate.stages import evidence, gate, ledger, register
 from sluicegate.stages.plan import resolve
-from sluicegate.stages.recompute import as_text, recompute
+from sluicegate.stages.recompute import LEDGER, as_text, recompute
 from sluicegate.stages.steps import comparison
 from sluicegate.stats.paired import RESAMPLES
 
@@ -111,9 +111,9 @@ def played(runs: Path) -> Path:
     plan = resolve(told, STAGE)
     attempt = folder.new_attempt(runs, told.name, STAGE)
     jsonl.write_text(attempt / folder.STUDY, study.dump(told))
-    register.register(runs / told.name / "ledger.jsonl", attempt, told, plan, override="benchmark")
+    register.register(runs / told.name / LEDGER, attempt, told, plan, override="benchmark")
     test = attempt / folder.DATA / "test.jsonl"
-    jsonl.write(test, [Sample(f"s{n:04d}", "prompt", "completion", scenario="python") for n in range(SAMPLES)])
+    jsonl.write(test, [Sample(f"s{n:04d}", f"prompt {n}", "completion", scenario="python") for n in range(SAMPLES)])
     manifest = {
         "counts": {"python": {"train": SAMPLES, "val": SAMPLES, "test": SAMPLES}},
         "leaks": [],
@@ -156,6 +156,9 @@ def decisions(repeats: int) -> None:
             deciding.append(seconds)
             outcome = verdict.outcome.value
             jsonl.write_text(attempt / folder.VERDICT, as_text(verdict))
+            assert found.registration is not None
+            told = register.decided(verdict, attempt, found.registration)
+            ledger.append(attempt.parent / LEDGER, told)
             again.append(timed(partial(recompute, attempt))[0])
     scores = 2 * SAMPLES * DRAWS
     whole = statistics.median(reading) + statistics.median(deciding)

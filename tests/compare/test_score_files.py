@@ -100,12 +100,25 @@ def test_files_that_do_not_fit_together_are_one_message(tmp_path: Path, other: s
     assert "b.json" in str(fault.value)
 
 
-def test_null_everywhere_is_told_and_not_compared(tmp_path: Path) -> None:
+def test_null_everywhere_compares_nothing_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,metric,value\ni0,em,\ni1,em,NA\n")
     (tmp_path / "b.csv").write_text("id,metric,value\ni0,em,1\ni1,em,0\n")
-    found = compare_files([tmp_path / "a.csv"], [tmp_path / "b.csv"])
-    assert (found[0].n, found[0].gain, found[0].p, found[0].variance) == (0, None, None, {})
-    assert "no sample has a value of em in both arms" in summary(found, ("a.csv", "b.csv"))
+    with pytest.raises(UserError, match="em: nothing to compare") as caught:
+        compare_files([tmp_path / "a.csv"], [tmp_path / "b.csv"], names=("a", "b"))
+    assert caught.value.seen == (
+        "0 of 2 scores of a have a value; 2 of 2 scores of b have a value; most often: no value in the file"
+    )
+    for name in "ab":
+        rows = [(Score(f"i{n}", name, 0, "em", None, "infra"), Score(f"i{n}", name, 0, "f1", 1.0)) for n in range(2)]
+        jsonl.write(tmp_path / f"{name}.jsonl", [row for both in rows for row in both])
+    found = compare_files([tmp_path / "a.jsonl"], [tmp_path / "b.jsonl"], primary="f1")
+    assert (found[1].metric, found[1].n, found[1].gain, found[1].p) == ("em", 0, None, None)
+    assert "no sample has a value of em in both arms" in summary(found, ("a", "b"))
+
+
+def test_a_seed_below_nought_is_refused_whether_or_not_something_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="seed: out of range"):
+        compare_files([arm(tmp_path, "c", 0.4, seed=1)], [arm(tmp_path, "e", 0.6, seed=2)], seed=-1)
 
 
 def test_the_summary_says_what_was_compared_and_where_the_spread_is(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def evidence(number: int, row: Comparison | None = None, the_study: Study = DEMO
         registration=registration(the_study, number),
         preflight=(Check("python", True, "w", "s"),) if plan.stage.looks else (),
         manifest=MANIFEST,
+        scored=dict.fromkeys(names, 40 * plan.draws),
         judged=dict.fromkeys(names, 40 * plan.draws),
         results={} if number == 0 else dict.fromkeys(names, RESULT),
         answers={name: {"stop": 5} for name in names},
@@ -158,6 +159,7 @@ BROKEN: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "answers": (1, {"answers": {"control-s0": {"stop": 5}, "experiment-s0": {"stop": 4, "error": 1}}}),
     "no_leak": (3, {"manifest": {**MANIFEST, "leaks": ["demo-1 = demo-7"]}}),
+    "distinct_items": (3, {"repeated": (("a", "b", "c"), ("d", "e"))}),
 }
 
 
@@ -177,6 +179,8 @@ def test_each_broken_thing_is_retry_and_says_how_to_mend_it(name: str) -> None:
     [
         {"judged": {"control-s0": 160, "experiment-s0": 151}},
         {"judged": {"control-s0": 160}},
+        {"scored": {"control-s0": 160, "experiment-s0": 159}},
+        {"scored": {"control-s0": 164, "experiment-s0": 160}},
         {"manifest": {key: value for key, value in MANIFEST.items() if key != "files"}},
     ],
 )

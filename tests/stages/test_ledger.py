@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,13 @@ def test_a_clock_that_went_backwards_writes_nothing(tmp_path: Path) -> None:
     assert slightly.time == now.isoformat(timespec="seconds")
 
 
+@pytest.mark.parametrize("time", ["", "yesterday", "2026-01-01T00:00:00"])
+def test_a_line_without_a_time_is_tampering(tmp_path: Path, time: str) -> None:
+    jsonl.write(tmp_path / "ledger.jsonl", [registered(0, "a", time=time)])
+    with pytest.raises(UserError, match="tampered"):
+        ledger.append(tmp_path / "ledger.jsonl", registered(0, "b"))
+
+
 def test_times_that_run_backwards_in_the_file_are_tampering(tmp_path: Path) -> None:
     first = registered(0, "a", time="2026-01-02T00:00:00+00:00")
     second = registered(0, "b", time="2026-01-01T00:00:00+00:00", previous=ledger.line_sha256(first))
@@ -129,8 +137,47 @@ def test_alpha_is_summed_over_the_decisions_of_a_stage(tmp_path: Path) -> None:
     add(tmp_path, 3, Outcome.INCONCLUSIVE, study="another version", alpha=0.02)
     add(tmp_path, 4, Outcome.GO, alpha=0.05)
     lines = read(tmp_path)
-    assert (ledger.spent(lines, 3), ledger.spent(lines, 4), ledger.spent(lines, 2)) == (0.04, 0.05, 0.0)
+    assert [sum(ledger.used(lines, stage).values()) for stage in (2, 3, 4)] == [0, 0.04, 0.05]
     assert (ledger.allowed(lines, 3), ledger.allowed(lines, 4)) == (0.04, None)
+
+
+def test_what_was_judged_has_spent_its_alpha_once_whether_it_is_decided_or_left(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    for attempt in ("stage3-0", "left"):
+        ledger.append(path, judged(attempt))
+        assert ledger.append(path, judged(attempt)) == read(tmp_path)[-1]
+    add(tmp_path, 3, Outcome.RETRY)
+    assert ledger.left(read(tmp_path), 3) == ("stage3-0", "left")
+    add(tmp_path, 3, Outcome.INCONCLUSIVE, alpha=0.02)
+    (tmp_path / "stage3-1").rename(tmp_path / "stage3-9")
+    lines = [*read(tmp_path), replace(judged("stage3-1"), alpha=0.02)]
+    assert ledger.used(lines, 3) == {"stage3-0": 0.02, "left": 0.02, "stage3-1": 0.02}
+    assert ledger.left(lines, 3) == ("stage3-0", "left")
+    assert (ledger.used(lines, 4), ledger.left(lines, 4)) == ({}, ())
+
+
+def judged(attempt: str) -> ledger.Judged:
+    return ledger.Judged(study=NAME, study_sha256=STUDY, stage=3, attempt=attempt, alpha=0.02)
+
+
+def test_a_verdict_whose_line_was_cut_off_is_missed(tmp_path: Path) -> None:
+    lines = [add(tmp_path, 3, Outcome.STOP, alpha=0.05), add(tmp_path, 3, Outcome.RETRY)]
+    ledger.require_entered(lines, tmp_path, "verdict.json", besides=tmp_path / "stage3-2")
+    with pytest.raises(UserError, match="does not know the verdict of stage3-0"):
+        ledger.require_entered(lines[1:], tmp_path, "verdict.json", besides=tmp_path / "stage3-2")
+    ledger.require_entered(lines[1:], tmp_path, "verdict.json", besides=tmp_path / "stage3-0")
+    with pytest.raises(UserError, match="does not know the verdict of stage3-1"):
+        (tmp_path / "stage3-1" / "verdict.json").write_text("another")
+        ledger.require_entered(lines, tmp_path, "verdict.json", besides=tmp_path / "stage3-2")
+
+
+def test_a_copied_run_folder_is_none_that_was_registered(tmp_path: Path) -> None:
+    line = ledger.append(tmp_path / "ledger.jsonl", registered(3, "stage3-0"))
+    for name in ("stage3-0", "stage3-1"):
+        jsonl.write_text(tmp_path / name / "registration.json", f'{{"sha256": "{ledger.line_sha256(line)}"}}')
+    with pytest.raises(UserError, match="does not know stage3-1") as caught:
+        ledger.require_whole(read(tmp_path), tmp_path, "registration.json")
+    assert "is that of stage3-0" in caught.value.seen
 
 
 @pytest.mark.parametrize(
@@ -139,6 +186,7 @@ def test_alpha_is_summed_over_the_decisions_of_a_stage(tmp_path: Path) -> None:
         ([], "not run yet"),
         ([(1, Outcome.RETRY, STUDY)], "RETRY"),
         ([(1, Outcome.GO, STUDY), (1, Outcome.STOP, STUDY)], "STOP"),
+        ([(1, Outcome.STOP, STUDY), (1, Outcome.RETRY, STUDY)], "STOP"),
         ([(1, Outcome.GO, "other")], "another version"),
         ([(0, Outcome.GO, STUDY)], "not run yet"),
     ],
@@ -157,6 +205,8 @@ def test_without_the_former_go_a_stage_may_not_start(
 def test_with_it_a_stage_may_start_and_stage_zero_always_may(tmp_path: Path) -> None:
     add(tmp_path, 1, Outcome.STOP)
     add(tmp_path, 1, Outcome.GO)
+    ledger.require_go(read(tmp_path), 2, STUDY, "demo")
+    add(tmp_path, 1, Outcome.RETRY)  # one that broke, or was not declared, decided nothing
     ledger.require_go(read(tmp_path), 2, STUDY, "demo")
     ledger.require_go([], 0, STUDY, "demo")
 

@@ -32,7 +32,7 @@ def decided(runs: Path) -> Path:
     attempt, plan = runs / "demo" / "stage3-20260101T000000Z", resolve(DEMO, 3)
     jsonl.write_text(attempt / folder.STUDY, dump(DEMO))
     register.register(runs / "demo" / LEDGER, attempt, DEMO, plan, override="made by hand")
-    samples = [Sample(f"i{number:02}", "p", "c", "python") for number in range(ITEMS)]
+    samples = [Sample(f"i{number:02}", f"p{number}", "c", "python") for number in range(ITEMS)]
     jsonl.write(attempt / folder.DATA / "test.jsonl", samples)
     digest = hashlib.sha256((attempt / folder.DATA / "test.jsonl").read_bytes()).hexdigest()
     manifest = {
@@ -111,7 +111,9 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
         (edit("study.yaml", "question: ", "question: is it so? "), "the evidence was changed after the verdict"),
         (edit("arms/control-s0/result.json", "5.0", "6.0"), "the evidence was changed after the verdict"),
         (edit("data/test.jsonl", '"i00"', '"i99"'), "changed since it was built"),
-        (edit("registration.json", "made by hand", "no reason"), "the evidence was changed after the verdict"),
+        (edit("registration.json", "made by hand", "no reason"), "registration.json: damaged"),
+        (edit("registration.json", '"number": 1', '"number": 0'), "registration.json: damaged"),
+        (edit("registration.json", '"left": []', '"left": ["a"]'), "the evidence was changed after the verdict"),
         (edit("../ledger.jsonl", '"open":false', '"open":true'), "not the verdict that the ledger tells of"),
         (edit("../ledger.jsonl", '"outcome":"GO"', '"outcome":"STOP"'), "not the verdict that the ledger tells of"),
     ],
@@ -123,9 +125,40 @@ def test_whatever_was_changed_is_found(verdict: Path, change: Callable[[Path], N
     assert told in str(caught.value)
 
 
+def test_other_code_is_named_as_the_reason(verdict: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit("verdict.json", '"dollars": 0.0', '"dollars": 1.0')(verdict.parent)
+    with pytest.raises(UserError, match="another verdict comes out") as caught:
+        recompute(verdict)
+    assert "verdict.json was changed" in caught.value.mend
+    monkeypatch.setattr(folder, "code_sha256", lambda: "d" * 64)
+    with pytest.raises(UserError, match="another verdict comes out") as caught:
+        recompute(verdict)
+    assert caught.value.mend == f"it was decided by other code than this: git checkout {'0' * 40}"
+
+
 def test_a_verdict_without_a_ledger_says_so(verdict: Path) -> None:
     (verdict.parent.parent / LEDGER).unlink()
     assert recompute(verdict).noted[-1] == "no ledger lies beside the run folder"
+
+
+def test_a_verdict_that_the_ledger_beside_it_does_not_tell_of_is_refused(verdict: Path) -> None:
+    copied = shutil.copytree(verdict.parent, verdict.parent.with_name("stage3-20260102T000000Z"))
+    with pytest.raises(UserError, match="does not tell of this verdict"):
+        recompute(copied)
+    beside = verdict.parent.parent / LEDGER
+    beside.write_text("".join(beside.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="does not tell of this verdict"):
+        recompute(verdict)
+
+
+def test_score_files_that_changed_places_are_refused(verdict: Path) -> None:
+    one, other = (verdict.parent / "scores" / f"{arm}-s0.jsonl" for arm in ("control", "experiment"))
+    told = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(told)
+    with pytest.raises(UserError, match="damaged") as caught:
+        evidence.read(verdict.parent, 3)
+    assert caught.value.seen == "rows of experiment-s0 in the file of control-s0"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stage": 3}'])

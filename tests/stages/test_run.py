@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,13 +15,14 @@ import pytest
 
 from sluicegate import compare, folder, jsonl, runners, study
 from sluicegate.errors import Interrupted, UserError
-from sluicegate.records import Outcome, Prediction, Score, Verdict, from_json
+from sluicegate.records import Outcome, Prediction, Sample, Score, Verdict, from_json, to_json
 from sluicegate.runners import Job, Result
 from sluicegate.stages import ledger, register
 from sluicegate.stages import run as stages
 from sluicegate.stages.budget import Meter
 from sluicegate.stages.plan import Plan, resolve
 from sluicegate.stages.run import Order
+from sluicegate.stages.steps import comparison
 from sluicegate.study import Study
 
 DEMO = study.load("demo")
@@ -38,6 +40,8 @@ class Puppet:
 
     right: dict[str, int] = field(default_factory=lambda: {"control": 10, "experiment": 25})
     sandbox_is_broken: bool = False
+    leaks: list[str] = field(default_factory=list)
+    copies: bool = False
     fails: dict[str, Callable[[], Result]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -58,13 +62,15 @@ class Puppet:
     def play_data(self, job: Job, argv: tuple[str, ...]) -> None:
         out = Path(argv[argv.index("--out") + 1])
         names = [f"{arm}-{part}.jsonl" for arm in ("control", "experiment") for part in ("train", "val", "test")]
-        texts = {name: f"{name}\n" for name in (*names, "test.jsonl")}
+        samples = [to_json(Sample(f"i{item}", f"p{item}", "c", "python")) for item in range(ITEMS)]
+        samples += [to_json(Sample("copy", "p0", "c", "python"))] if self.copies else []
+        texts = {**{name: f"{name}\n" for name in names}, "test.jsonl": "".join(f"{row}\n" for row in samples)}
         for name, text in texts.items():
             jsonl.write_text(out / name, text)
         manifest: dict[str, object] = {
             "counts": {"python": {"train": ITEMS, "val": ITEMS, "test": ITEMS}},
             "fresh": {"sha256": "f", "items": ITEMS, "reused": []} if "--fresh-from" in argv else None,
-            "leaks": [],
+            "leaks": self.leaks,
             "evaluation_prompts_sha256": {"control": "a", "experiment": "b"},
             "files": {
                 name: {"sha256": hashlib.sha256(text.encode()).hexdigest(), "samples": ITEMS}
@@ -558,3 +564,95 @@ def test_a_ledger_of_another_study_starts_nothing(puppet: Puppet, order: Order) 
     order.ledger.parent.rename(order.runs / "other")
     with pytest.raises(UserError, match="the ledger of another study"):
         stages.run_through(replace(order, study=other), 1, quiet)
+
+
+def with_draws(order: Order, draws: int) -> Order:
+    """The same study with other draws in stage 3: earlier stages stand."""
+    changed = {**DEMO.stages, 3: DEMO.stages[3].model_copy(update={"draws": draws})}
+    return replace(order, study=DEMO.model_copy(update={"stages": changed}))
+
+
+def test_an_attempt_that_was_judged_and_left_for_another_has_spent_its_alpha(puppet: Puppet, order: Order) -> None:
+    """Else one could look at the scores, break something, and try anew until they please."""
+    stages.run_through(order, 2, quiet)
+    puppet.fails["compare"] = lambda: Result(1, 0.1, "boom")
+    assert stages.run_stage(order, 3, quiet).outcome is Outcome.RETRY
+    puppet.fails.clear()
+    puppet.done.clear()
+    other = with_draws(order, 6)
+    verdict = stages.run_stage(other, 3, quiet)
+    assert verdict.outcome is Outcome.RETRY
+    check = next(check for check in verdict.checks if check.passed is False)
+    first = folder.attempts(order.runs, "demo", 3)[0].name
+    assert check.name == "declared"
+    assert check.seen == f"decision 2; alpha 0.05 wanted, 0 of 0.05 left; judged and left undecided: {first}"
+    assert f"study file and samples of {first}" in check.remedy
+    assert puppet.done == []
+    went_on = stages.run_stage(order, 3, quiet)
+    assert (went_on.outcome, went_on.attempt) == (Outcome.GO, 1)
+    assert puppet.done == ["compare"]
+
+
+def test_an_attempt_that_broke_before_anything_was_judged_has_spent_nothing(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 2, quiet)
+    puppet.fails["generate experiment-s0"] = lambda: Result(1, 0.1, "out of memory")
+    assert stages.run_stage(order, 3, quiet).outcome is Outcome.RETRY
+    puppet.fails.clear()
+    verdict = stages.run_stage(with_draws(order, 6), 3, quiet)
+    assert (verdict.outcome, verdict.attempt) == (Outcome.GO, 1)
+
+
+def test_a_decision_that_was_cut_off_the_ledger_still_counts(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 2, quiet)
+    puppet.right = {"control": 14, "experiment": 17}
+    assert stages.run_stage(order, 3, quiet).outcome is Outcome.INCONCLUSIVE
+    whole = order.ledger.read_bytes()
+    order.ledger.write_text("".join(order.ledger.read_text().splitlines(keepends=True)[:-1]))
+    puppet.right = {"control": 5, "experiment": 30}
+    puppet.done.clear()
+    with pytest.raises(UserError, match="does not know the verdict of stage3"):
+        stages.run_stage(with_draws(order, 6), 3, quiet)
+    assert stages.run_stage(order, 3, quiet).outcome is Outcome.INCONCLUSIVE
+    assert puppet.done == []
+    assert len(order.ledger.read_bytes()) == len(whole)
+
+
+def test_a_copied_run_folder_starts_nothing(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 3, quiet)
+    attempt = folder.attempts(order.runs, "demo", 3)[0]
+    shutil.copytree(attempt, attempt.with_name(f"{attempt.name}-2"))
+    with pytest.raises(UserError, match=f"does not know {attempt.name}-2"):
+        stages.run_stage(order, 4, quiet)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "failed"), [("leaks", ["demo-1 = demo-7"], "no_leak"), ("copies", True, "distinct_items")]
+)
+def test_nothing_is_trained_on_data_that_leak_or_test_an_item_twice(
+    puppet: Puppet, order: Order, name: str, value: object, failed: str
+) -> None:
+    stages.run_through(order, 2, quiet)
+    puppet.done.clear()
+    setattr(puppet, name, value)
+    for _ in range(2):
+        verdict = stages.run_stage(order, 3, quiet)
+        assert verdict.outcome is Outcome.RETRY
+        assert [check.name for check in verdict.checks if check.passed is False] == [failed]
+        assert puppet.done == ["data"]
+    assert [type(line).__name__ for line in ledger.read_lines(order.ledger, "demo")][-2:] == ["Registered", "Decided"]
+
+
+def test_futility_is_judged_by_the_same_interval_whatever_alpha_is(order: Order) -> None:
+    strict = DEMO.model_copy(update={"alpha": 0.01})
+    assert [round(comparison(strict, resolve(strict, number), order.runs).level, 9) for number in (2, 3)] == [0.9, 0.98]
+
+
+def test_a_go_stands_where_the_stage_was_run_once_more_and_decided_nothing(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 3, quiet)
+    assert stages.run_stage(order, 3, quiet).outcome is Outcome.RETRY  # not declared
+    puppet.done.clear()
+    assert [verdict.outcome for verdict in stages.run_through(order, 4, quiet)] == [Outcome.GO] * 5
+    assert puppet.done == STEPS
+    found = register.read(folder.attempts(order.runs, "demo", 4)[0])
+    assert found is not None and found.former is not None
+    assert found.former.attempt == folder.attempts(order.runs, "demo", 3)[0].name

@@ -64,9 +64,12 @@ def compare(
         what `stats.components` finds, nothing for fewer than two samples.
 
     Raises:
-        UserError: an arm without scores or without a metric, scores given twice, samples or draws that do not pair.
+        UserError: an arm without scores or without a metric, scores given twice, samples or draws that do not pair,
+            a level, minimum or seed out of range.
     """
     between("level", level, 0, 1)
+    if seed < 0:
+        raise UserError("seed: out of range", wanted="0 or more", seen=f"{seed}")
     if minimum is not None:
         between("minimum", minimum, -1, 1)
     arms = (lay_out(control, names[0]), lay_out(experiment, names[1]))

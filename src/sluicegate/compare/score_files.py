@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def compare_files(
         names: what messages call the arms; None for their files.
 
     Raises:
-        UserError: as `load_scores` and `compare`; several metrics and none named as the primary.
+        UserError: as `load_scores` and `compare`; several metrics and none named as the primary; no sample with a
+            value of it in both arms.
     """
     named = None if metrics is None else list(dict.fromkeys([*([primary] if primary else []), *metrics]))
     before, after = (
@@ -45,7 +47,7 @@ def compare_files(
     )
     told = names or (_named(control), _named(experiment))
     scenarios = {row.id: row.scenario for row in read_samples(data)} if data else {}
-    return compare(
+    found = compare(
         before,
         after,
         primary=primary or _only(before, after, told),
@@ -55,6 +57,23 @@ def compare_files(
         minimum=minimum,
         scenarios=scenarios if len(set(scenarios.values())) > 1 else None,
         names=told,
+    )
+    if not found[0].n:
+        raise _nothing(found[0].metric, before, after, told)
+    return found
+
+
+def _nothing(metric: str, before: Sequence[Score], after: Sequence[Score], names: tuple[str, str]) -> UserError:
+    """No sample to compare: how many values each arm has, and why most have none."""
+    arms = [[row for row in arm if row.metric == metric] for arm in (before, after)]
+    seen = [f"{sum(row.value is not None for row in arm)} of {len(arm)} scores of {name} have a value"
+            for name, arm in zip(names, arms, strict=True)]  # fmt: skip
+    whys = Counter(row.why for arm in arms for row in arm if row.value is None and row.why)
+    return UserError(
+        f"{metric}: nothing to compare",
+        wanted="at least one sample with a value in both arms",
+        seen="; ".join([*seen, *(f"most often: {why}" for why, _ in whys.most_common(1))]),
+        mend="see why in the scores, mend it, and evaluate again",
     )
 
 

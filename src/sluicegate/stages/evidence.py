@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from sluicegate import compare, folder, jsonl, stats, study
+from sluicegate.data.content import duplicates
+from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
 from sluicegate.records import Check, Comparison, Prediction, Score, digest, from_json
 from sluicegate.stages import budget, register
@@ -40,9 +42,11 @@ class Evidence:
         overrun: the budget that ran out, or None.
         failure: the step that failed (name, code, tail of its output), or None.
         manifest: of the data folder.
+        repeated: ids of test items with the same question and answer, a tuple a group.
         results: model → its result.json; a model that did not end well is absent.
         answers: model → finish reasons of its predictions, counted.
-        judged: model → its answers that have a value of the primary metric.
+        scored: model → its answers that have a score of the primary metric, be it None.
+        judged: model → those of them that have a value.
         judging: dollars that judging cost.
         comparisons: primary metric first.
         unsent: model → tracking lines that the server does not have.
@@ -58,8 +62,10 @@ class Evidence:
     overrun: Overrun | None = None
     failure: Mapping[str, Any] | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    repeated: tuple[tuple[str, ...], ...] = ()
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    scored: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, int] = field(default_factory=dict)
     judging: float = 0.0
     comparisons: tuple[Comparison, ...] = ()
@@ -115,6 +121,18 @@ def at_entry(attempt: Path, number: int) -> Evidence:
     )
 
 
+def built(attempt: Path, number: int) -> Evidence:
+    """What there is when the data are built: that, and what they say of themselves.
+
+    Raises:
+        UserError: as `read`.
+    """
+    data = attempt / folder.DATA
+    manifest = _json(data / "manifest.json") or {}
+    _refuse_altered(data, manifest)
+    return replace(at_entry(attempt, number), manifest=manifest, repeated=_repeated(data / "test.jsonl"))
+
+
 def read(attempt: Path, number: int) -> Evidence:
     """The evidence of an attempt.
 
@@ -135,7 +153,7 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
     names = [model.name for model in plan.models]
     manifest = _json(attempt / folder.DATA / "manifest.json") or {}
     _refuse_altered(attempt / folder.DATA, manifest)
-    scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl") for name in names}
+    scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl", name) for name in names}
     pairs = attempt / folder.COMPARISONS
     checks = attempt / PREFLIGHT
     return Evidence(
@@ -147,9 +165,11 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         overrun=_overrun(attempt / budget.FILE),
         failure=_json(attempt / FAILURE),
         manifest=manifest,
+        repeated=_repeated(attempt / folder.DATA / "test.jsonl"),
         results={name: row for name in names if (row := _result(attempt / folder.ARMS / name / "result.json"))},
-        answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl") for name in names},
-        judged={name: _judged(scores[name], the_study.primary) for name in names},
+        answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl", name) for name in names},
+        scored={name: len(_answers(scores[name], the_study.primary)) for name in names},
+        judged={name: len(_answers(scores[name], the_study.primary, valued=True)) for name in names},
         judging=round(sum(row.dollars for rows in scores.values() for row in rows), 6),
         comparisons=_comparisons(pairs) if pairs.exists() else (),
         unsent=(_json(attempt / TRACKING) or {}).get("unsent", {}),
@@ -168,6 +188,10 @@ def _refuse_altered(data: Path, manifest: Mapping[str, Any]) -> None:
                 seen=f"{jsonl.sha256(path)[:12]}…",
                 mend=f"rm {path}  (then run the stage again: it builds the same file anew)",
             )
+
+
+def _repeated(path: Path) -> tuple[tuple[str, ...], ...]:
+    return tuple(duplicates(read_samples(path))) if path.exists() else ()
 
 
 def _json(path: Path) -> dict[str, Any] | None:
@@ -214,16 +238,27 @@ def _damaged(path: Path, seen: str) -> UserError:
     )
 
 
-def _finishes(path: Path) -> dict[str, int]:
-    return dict(Counter(row.finish for row in jsonl.read(Prediction, path))) if path.exists() else {}
+def _finishes(path: Path, model: str) -> dict[str, int]:
+    rows = jsonl.read(Prediction, path) if path.exists() else []
+    _refuse_others(path, model, {row.model for row in rows})
+    return dict(Counter(row.finish for row in rows))
 
 
-def _scores(path: Path) -> list[Score]:
-    return jsonl.read(Score, path) if path.exists() else []
+def _scores(path: Path, model: str) -> list[Score]:
+    rows = jsonl.read(Score, path) if path.exists() else []
+    _refuse_others(path, model, {row.model for row in rows})
+    return rows
 
 
-def _judged(rows: list[Score], metric: str) -> int:
-    return len({(row.sample_id, row.draw) for row in rows if row.metric == metric and row.value is not None})
+def _refuse_others(path: Path, model: str, found: set[str]) -> None:
+    """Two files that changed places would turn the verdict round."""
+    if others := found - {model}:
+        raise _damaged(path, f"rows of {', '.join(sorted(others)[:3])} in the file of {model}")
+
+
+def _answers(rows: list[Score], metric: str, *, valued: bool = False) -> set[tuple[str, int]]:
+    """Sample and draw of each score of a metric; with `valued`, of each that is not None."""
+    return {(row.sample_id, row.draw) for row in rows if row.metric == metric and not (valued and row.value is None)}
 
 
 def _digest(attempt: Path, names: list[str]) -> str:

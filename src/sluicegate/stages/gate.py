@@ -9,6 +9,7 @@ from sluicegate.records import Check, Claim, Outcome, Verdict
 from sluicegate.stages.advice import advise, needs
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.evidence import Evidence
+from sluicegate.stages.plan import BUILT
 
 GRAVITY = (Outcome.RETRY, Outcome.STOP, Outcome.INCONCLUSIVE)
 """Invalid evidence decides nothing, so RETRY outweighs STOP; a sure STOP outweighs too little evidence for a GO."""
@@ -31,10 +32,16 @@ def entry(evidence: Evidence) -> tuple[Check, ...]:
     return (*evidence.preflight, *(CRITERIA[name](evidence) for name in evidence.plan.stage.entry))
 
 
+def built(evidence: Evidence) -> tuple[Check, ...]:
+    """What must hold of the data before anything is trained on them."""
+    return tuple(CRITERIA[name](evidence) for name in evidence.plan.stage.criteria if name in BUILT)
+
+
 def decide(evidence: Evidence) -> Verdict:
     """The verdict on one attempt at a stage.
 
-    Where the entry does not hold, or the budget ran out before the stage was complete, nothing else is looked at.
+    Where the entry does not hold, the budget ran out before the stage was complete or the data are invalid, nothing
+    else is looked at.
     """
     checks = entry(evidence)
     if outcome(checks) is Outcome.GO:
@@ -67,6 +74,8 @@ def decide(evidence: Evidence) -> Verdict:
 def _at_the_end(evidence: Evidence) -> Sequence[Check]:
     if evidence.overrun is not None:
         return [CRITERIA["within_budget"](evidence)]
+    if evidence.manifest and outcome(invalid := built(evidence)) is not Outcome.GO:
+        return invalid
     return [CRITERIA[name](evidence) for name in evidence.plan.stage.criteria]
 
 

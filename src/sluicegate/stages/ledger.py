@@ -1,10 +1,12 @@
 """The ledger of a study: what each stage was going to be judged by, and what was decided; append-only and chained.
 
-Two kinds of lines. `registered` is written before a stage does anything: the primary metric, the thresholds, the share
-of alpha, the study and the code. `decided` follows with the verdict and the alpha that it spent. Each line carries the
-digest of the one before, so a line that was changed, removed or put in between breaks the chain, and reading says
-where. Newest lines that were cut off are missed by the run folders that they registered (`require_whole`); someone who
-removes those too goes unseen, and so does a study that is given another name.
+Three kinds of lines. `registered` is written before a stage does anything: the primary metric, the thresholds, the
+share of alpha, the study and the code. `judged` is written before the first answer of a deciding stage is scored: from
+there on somebody can see who wins, so an attempt that is left then has spent its alpha. `decided` follows with the
+verdict and the alpha that it spent. Each line carries the digest of the one before, so a line that was changed, removed
+or put in between breaks the chain, and reading says where. Newest lines that were cut off are missed by the run folders
+that they registered (`require_whole`) and by the verdicts in them (`require_entered`); someone who removes those too
+goes unseen, and so does a study that is given another name.
 """
 
 from __future__ import annotations
@@ -65,6 +67,25 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An attempt at a deciding stage whose scores can be seen from here on.
+
+    Args:
+        alpha: what it has spent until it is decided, and for good where it never is.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    event: Literal["judged"] = "judged"
+    previous: str = FIRST
+    time: str = ""
+    study: str
+    study_sha256: str
+    stage: int
+    attempt: str
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """A verdict.
 
@@ -89,9 +110,9 @@ class Decided:
     git_commit: str
 
 
-Line: TypeAlias = Registered | Decided
+Line: TypeAlias = Registered | Judged | Decided
 _READ = cast(type[Line], Annotated[Line, Discriminator("event")])
-Kind = TypeVar("Kind", Registered, Decided)
+Kind = TypeVar("Kind", Registered, Judged, Decided)
 
 
 def line_sha256(line: Line) -> str:
@@ -123,10 +144,20 @@ def read_lines(path: Path, study: str) -> list[Line]:
                 seen=f"a line of {line.study}",
                 mend="choose another --runs folder, or bring this study's own ledger back from a copy",
             )
-        if line.time < earlier:
-            raise _tampered(f"{path}:{number}", f"a time not before {earlier}", line.time)
+        if not _dated(line.time) or line.time < earlier:
+            raise _tampered(
+                f"{path}:{number}", f"a time not before {earlier}" if earlier else "a time with its zone", line.time
+            )
         expected, earlier = line_sha256(line), line.time
     return lines
+
+
+def _dated(time: str) -> bool:
+    """Whether it is a time that says its zone."""
+    try:
+        return datetime.fromisoformat(time).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _tampered(where: str, wanted: str, seen: str) -> UserError:
@@ -172,27 +203,54 @@ def _time(lines: Sequence[Line], path: Path, now: datetime) -> str:
 
 
 def require_whole(lines: Iterable[Line], folder: Path, registration: str) -> None:
-    """Every run folder that was registered must be in the ledger.
+    """Every run folder that was registered must be in the ledger, under its own name.
 
     Args:
         folder: `runs/<study>`.
         registration: the name of the file in a run folder that holds the digest of its line.
 
     Raises:
-        UserError: the ledger lacks a line.
+        UserError: the ledger lacks a line, or the folder is a copy of another.
     """
-    known = {line_sha256(line) for line in lines}
+    known = {line_sha256(line): line.attempt for line in lines}
     for path in sorted(folder.glob(f"stage*/{registration}")):
         try:
             found = json.loads(read_text(path))["sha256"]
         except (ValueError, KeyError, TypeError, RecursionError):
             found = "unreadable"
-        if found not in known:
+        of = known.get(str(found))
+        if of != path.parent.name:
+            why = f"is that of {of}" if of else f"in none of {len(known)} lines: cut off, or a file was changed"
             raise UserError(
                 f"{folder}: the ledger does not know {path.parent.name}",
                 wanted="the line that registered it",
-                seen=f"digest {str(found)[:12]}… in none of {len(known)} lines: cut off, or a file was changed",
+                seen=f"digest {str(found)[:12]}… {why}",
                 mend=f"restore both from a copy; a folder that belongs elsewhere can be moved: mv {path.parent} …",
+            )
+
+
+def require_entered(lines: Iterable[Line], folder: Path, verdict: str, *, besides: Path) -> None:
+    """Every verdict in a run folder must be in the ledger, but for that of the attempt that goes on.
+
+    A stage that was killed between its verdict and its line decides again from the same files when it is run again,
+    and enters it then; until it has, no other attempt begins.
+
+    Args:
+        folder: `runs/<study>`.
+        verdict: the name of the file in a run folder.
+        besides: the run folder that is about to be decided again.
+
+    Raises:
+        UserError: the ledger lacks a verdict.
+    """
+    known = {(line.attempt, line.verdict_sha256) for line in lines if isinstance(line, Decided)}
+    for path in sorted(folder.glob(f"stage*/{verdict}")):
+        if path.parent != besides and (path.parent.name, sha256(path)) not in known:
+            raise UserError(
+                f"{folder}: the ledger does not know the verdict of {path.parent.name}",
+                wanted="the line that tells of it: what it spent counts",
+                seen="none: cut off, or killed before it was written",
+                mend="run that stage again with the study file as it was: it decides from the same files and enters it",
             )
 
 
@@ -207,9 +265,25 @@ def latest(lines: Sequence[Line], stage: int, study_sha256: str) -> Decided | No
     return found[-1] if found else None
 
 
-def spent(lines: Iterable[Line], stage: int) -> float:
-    """Alpha that a stage's decisions have spent, under whatever version of the study."""
-    return round(sum(line.alpha for line in decisions(lines, stage)), 12)
+def standing(lines: Sequence[Line], stage: int, study_sha256: str) -> Decided | None:
+    """The newest verdict that closed an attempt; the newest open one where none did.
+
+    A further attempt that broke, or that was not declared, decided nothing: what was decided before stands.
+    """
+    closed = [line for line in lines if not (isinstance(line, Decided) and line.open)]
+    return latest(closed, stage, study_sha256) or latest(lines, stage, study_sha256)
+
+
+def used(lines: Iterable[Line], stage: int) -> dict[str, float]:
+    """Attempt → alpha that it has spent, under whatever version of the study: it was decided, or judged and left."""
+    counted = (line for line in lines if not isinstance(line, Registered) and line.stage == stage)
+    return {line.attempt: line.alpha for line in counted if line.alpha > 0}
+
+
+def left(lines: Sequence[Line], stage: int) -> tuple[str, ...]:
+    """Attempts at a stage that were judged and are not decided."""
+    closed = {line.attempt for line in decisions(lines, stage) if not line.open}
+    return tuple(attempt for attempt in used(lines, stage) if attempt not in closed)
 
 
 def allowed(lines: Iterable[Line], stage: int) -> float | None:
@@ -252,7 +326,7 @@ def require_go(lines: Sequence[Line], stage: int, study_sha256: str, words: str)
     """
     if stage == 0:
         return
-    former = latest(lines, stage - 1, study_sha256)
+    former = standing(lines, stage - 1, study_sha256)
     if former is not None and former.outcome is Outcome.GO:
         return
     others = list(decisions(lines, stage - 1))

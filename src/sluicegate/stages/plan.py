@@ -14,8 +14,12 @@ from sluicegate.study import Scalar, Study
 
 SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete")
 BEGUN = ("registered", "former_go")
+BUILT = ("prompt_parity", "no_leak", "distinct_items", "fresh_items")
+"""Criteria of the data alone: looked at once these are built, so that nothing is trained on invalid ones."""
+FUTILITY_ALPHA = 0.05
+"""Of a stage that decides nothing: its interval is the 90% one, whatever the study's alpha."""
 DECIDING = (
-    "prompt_parity", "no_leak", "coverage",
+    "prompt_parity", "no_leak", "distinct_items", "coverage",
     "gain_not_too_small", "gain_is_real", "recipe", "across_scenarios", "must_not_worsen", "older_gate",
 )  # fmt: skip
 
@@ -69,7 +73,7 @@ STAGES = (
     Stage(
         2, "small", "nothing breaks, and no sign of harm", "no crash, evaluation complete, gain not surely below 0",
         "small", 2.0, 3.0, BEGUN,
-        (*SHARED, "prompt_parity", "no_leak", "coverage", "not_futile", "signal"),
+        (*SHARED, "prompt_parity", "no_leak", "distinct_items", "coverage", "not_futile", "signal"),
         train_samples=20, test_samples=20, train=MappingProxyType({"epochs": 3.0}),
     ),
     Stage(
@@ -115,7 +119,7 @@ class Plan:
     attempts: int
     """Declared decisions of this stage, over which the study's alpha is split."""
     alpha: float
-    """One-sided, of one decision."""
+    """One-sided, of one decision; of each bound of the interval where nothing is decided."""
 
     @property
     def seeds(self) -> int:
@@ -147,6 +151,6 @@ def resolve(study: Study, number: int) -> Plan:
         dollars=change.dollars if change and change.dollars is not None else stage.dollars,
         models=tuple(Model(arm, study.arms[arm].seed + number) for number in range(seeds) for arm in arms),
         attempts=attempts,
-        alpha=round(study.alpha / attempts, 12),
+        alpha=round(study.alpha / attempts, 12) if stage.decides else FUTILITY_ALPHA,
         train={arm: {**study.train, **stage.train, **changed, **study.arms[arm].train} for arm in arms},
     )

@@ -76,7 +76,7 @@ def recompute(path: Path) -> Recomputed:
     verdict = gate.decide(found)
     text = as_text(verdict)
     if text != jsonl.read_text(path):
-        raise _differs(path, before, verdict)
+        raise _differs(path, before, verdict, found)
     noted.append("the verdict comes out the same to the byte")
     return Recomputed(verdict, text, (*noted, in_ledger(path)))
 
@@ -122,15 +122,18 @@ def close(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _differs(path: Path, before: Verdict, now: Verdict) -> UserError:
+def _differs(path: Path, before: Verdict, now: Verdict, found: Evidence) -> UserError:
     """Another verdict comes out: what differs, and whether another version of the program is why."""
-    told, found = to_dict(before), to_dict(now)
-    fields = [name for name in found if told.get(name) != found[name]]
+    line = found.registration.line if found.registration else None
+    told, again = to_dict(before), to_dict(now)
+    fields = [name for name in again if told.get(name) != again[name]]
     checks = [f"check {one.name}" for one, other in zip(now.checks, before.checks, strict=False) if one != other]
     if "evidence_sha256" in fields:
         mend = "the evidence was changed after the verdict: restore the run folder from a copy"
     elif before.version != now.version:
         mend = f"it was decided by sluicegate {before.version}: pip install 'sluicegate=={before.version}'"
+    elif line is not None and line.code_sha256 != folder.code_sha256():
+        mend = f"it was decided by other code than this: git checkout {line.git_commit.rstrip('+') or '<its commit>'}"
     else:
         mend = "verdict.json was changed after it was written: restore it from a copy"
     return UserError(
@@ -145,7 +148,7 @@ def in_ledger(path: Path) -> str:
     """What the ledger beside the run folder says of a verdict.
 
     Raises:
-        UserError: the ledger is broken, or tells of another verdict in this run folder.
+        UserError: the ledger is broken, or does not tell of this verdict in this run folder.
     """
     study = from_json(Verdict, jsonl.read_text(path)).study
     beside = path.parent.parent / LEDGER
@@ -154,7 +157,12 @@ def in_ledger(path: Path) -> str:
     lines = ledger.read_lines(beside, study)
     told = [line for line in lines if isinstance(line, ledger.Decided) and line.attempt == path.parent.name]
     if not told:
-        return "the ledger does not tell of this verdict"
+        raise UserError(
+            f"{path}: the ledger beside it does not tell of this verdict",
+            wanted=f"a line that decides {path.parent.name}",
+            seen=f"none of {len(lines)}: a copied folder, lines that were cut off, or a kill before the line",
+            mend="restore both from a copy, or run the stage again: it decides from the same files and enters it",
+        )
     ledger.read_verdict(told[-1], path)
     registered = register.read(path.parent)
     known = {ledger.line_sha256(line) for line in lines}

@@ -7,7 +7,7 @@ former stage used) is copied into the run folder, so that the folder alone decid
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,7 @@ from sluicegate import __version__, folder, jsonl
 from sluicegate.errors import UserError
 from sluicegate.records import Outcome, Verdict, from_json, to_json
 from sluicegate.stages import ledger
-from sluicegate.stages.ledger import Decided, Line, Registered
+from sluicegate.stages.ledger import Decided, Judged, Line, Registered
 from sluicegate.stages.plan import Plan
 from sluicegate.stages.steps import FORMER_TEST, source_files
 from sluicegate.study import Study
@@ -45,6 +45,7 @@ class Registration:
         sha256: digest of the ledger's line.
         overrides: all of this study so far.
         former: the verdict on the former stage, where it was a GO.
+        left: other attempts at this stage that were judged and are not decided.
         sources, former_sources: file with samples → digest, of this stage and of the former one.
     """
 
@@ -53,6 +54,7 @@ class Registration:
     sha256: str
     overrides: tuple[Override, ...] = ()
     former: Decided | None = None
+    left: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     former_sources: Mapping[str, str] | None = None
     version: str = __version__
@@ -78,6 +80,7 @@ def register(path: Path, attempt: Path, study: Study, plan: Plan, *, override: s
             Override(row.stage, row.time, row.override) for row in ledger.overrides(ledger.read_lines(path, study.name))
         ),
         former=former,
+        left=ledger.left(_others(lines, attempt), plan.stage.number),
         sources=sources(study, plan),
         former_sources=_sources_of(attempt.parent / former.attempt) if former else None,
     )
@@ -88,10 +91,9 @@ def register(path: Path, attempt: Path, study: Study, plan: Plan, *, override: s
 
 
 def _line(lines: Sequence[Line], attempt: Path, study: Study, plan: Plan, override: str) -> Registered:
-    """What is registered. The attempt's own decisions do not count as spent before it."""
+    """What is registered. The attempt's own lines do not count as spent before it."""
     stage = plan.stage.number
-    before = [row for row in lines if row.attempt != attempt.name]
-    spending = [row for row in ledger.decisions(before, stage) if row.alpha > 0]
+    used = ledger.used(_others(lines, attempt), stage)
     alpha = plan.alpha if plan.stage.decides else 0.0
     first = ledger.allowed(lines, stage)
     return Registered(
@@ -99,10 +101,10 @@ def _line(lines: Sequence[Line], attempt: Path, study: Study, plan: Plan, overri
         study_sha256=study.sha256_to(stage),
         stage=stage,
         attempt=attempt.name,
-        number=len(spending) + 1,
+        number=len(used) + 1,
         attempts=plan.attempts,
         alpha=alpha,
-        spent=ledger.spent(before, stage),
+        spent=round(sum(used.values()), 12),
         allowed=first if first is not None else study.alpha if plan.stage.decides else 0.0,
         primary=study.primary,
         minimum_gain=study.minimum_gain,
@@ -113,10 +115,14 @@ def _line(lines: Sequence[Line], attempt: Path, study: Study, plan: Plan, overri
     )
 
 
+def _others(lines: Iterable[Line], attempt: Path) -> list[Line]:
+    return [row for row in lines if row.attempt != attempt.name]
+
+
 def _former(lines: Sequence[Line], study: Study, stage: int) -> Decided | None:
     if stage == 0:
         return None
-    found = ledger.latest(lines, stage - 1, study.sha256_to(stage - 1))
+    found = ledger.standing(lines, stage - 1, study.sha256_to(stage - 1))
     return found if found is not None and found.outcome is Outcome.GO else None
 
 
@@ -148,20 +154,37 @@ def read(attempt: Path) -> Registration | None:
     """What an attempt registered; None where it did not.
 
     Raises:
-        UserError: the file is not what `register` writes.
+        UserError: the file is not what `register` writes, or its line is not the one whose digest it holds.
     """
     path = attempt / FILE
     if not path.exists():
         return None
     try:
-        return from_json(Registration, jsonl.read_text(path))
+        found = from_json(Registration, jsonl.read_text(path))
     except ValidationError as fault:
-        raise UserError(
-            f"{path}: damaged; nothing is decided",
-            wanted="the file as the stage wrote it",
-            seen=jsonl.explain(fault),
-            mend="restore it from a copy; the ledger holds the digest of what was registered",
-        ) from None
+        raise _damaged(path, jsonl.explain(fault)) from None
+    if ledger.line_sha256(found.line) != found.sha256:
+        raise _damaged(
+            path, f"a line of digest {ledger.line_sha256(found.line)[:12]}…, {found.sha256[:12]}… registered"
+        )
+    return found
+
+
+def _damaged(path: Path, seen: str) -> UserError:
+    return UserError(
+        f"{path}: damaged; nothing is decided",
+        wanted="the file as the stage wrote it",
+        seen=seen,
+        mend="restore it from a copy; the ledger holds the digest of what was registered",
+    )
+
+
+def judged(study: Study, plan: Plan, attempt: Path) -> Judged:
+    """The ledger's line of an attempt whose answers are about to be scored."""
+    stage = plan.stage.number
+    return Judged(
+        study=study.name, study_sha256=study.sha256_to(stage), stage=stage, attempt=attempt.name, alpha=plan.alpha
+    )
 
 
 def decided(verdict: Verdict, attempt: Path, registered: Registration) -> Decided:

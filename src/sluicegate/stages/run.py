@@ -22,7 +22,7 @@ from sluicegate.stages.ledger import Line
 from sluicegate.stages.plan import Plan, resolve
 from sluicegate.stages.recompute import as_text
 from sluicegate.stages.register import Registration
-from sluicegate.stages.steps import Step, steps
+from sluicegate.stages.steps import DATA, Step, steps
 from sluicegate.study import Study, dump, load
 from sluicegate.tracking import Tracker, default_uri, probe, sender, state, store
 from sluicegate.tracking.redact import without_credentials
@@ -72,7 +72,7 @@ def decided(order: Order, number: int) -> Verdict | None:
     Raises:
         UserError: the verdict in the run folder is not the one that the ledger tells of.
     """
-    line = ledger.latest(_lines(order), number, order.study.sha256_to(number))
+    line = ledger.standing(_lines(order), number, order.study.sha256_to(number))
     if line is None or line.outcome is not Outcome.GO:
         return None
     path = order.runs / order.study.name / line.attempt / folder.VERDICT
@@ -101,6 +101,7 @@ def run_stage(order: Order, number: int, show: Show) -> Verdict:
     probe.check(uri)
     plan = resolve(order.study, number)
     attempt = _attempt(order, plan)
+    ledger.require_entered(_lines(order), order.ledger.parent, folder.VERDICT, besides=attempt)
     with folder.holding(attempt):
         show(f"stage {number} {plan.stage.name}: {plan.stage.goal} ({attempt})")
         registered = _begin(order, plan, attempt)
@@ -134,14 +135,14 @@ def _begin(order: Order, plan: Plan, attempt: Path) -> Registration:
 
 
 def _attempt(order: Order, plan: Plan) -> Path:
-    """The newest attempt while it is of this study and its samples, and open, else a new one.
+    """The newest attempt that is of this study and its samples, and open, else a new one.
 
     The ledger closes an attempt with the line of its verdict, which is written last of all; so a stage that was
     killed before it decides again from the same files.
     """
     number = plan.stage.number
     closed = {row.attempt for row in ledger.decisions(_lines(order), number) if not row.open}
-    for path in folder.attempts(order.runs, order.study.name, number)[-1:]:
+    for path in reversed(folder.attempts(order.runs, order.study.name, number)):
         known = path / folder.STUDY
         if path.name in closed:
             continue
@@ -165,7 +166,10 @@ def _open_spool(order: Order, plan: Plan, attempt: Path, **tags: str) -> Spool:
 
 
 def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
-    """Every step that is not done yet; a failed step, or a budget that runs out, is written down and ends the stage."""
+    """Every step that is not done yet; a failed step, or a budget that runs out, is written down and ends the stage.
+
+    Data that no gate would take end it too, before anything is trained on them.
+    """
     (attempt / evidence.FAILURE).unlink(missing_ok=True)
     budget.write(attempt, None)
     stamps = folder.Steps(attempt / "steps.json")
@@ -173,12 +177,16 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
     runner = runners.load(order.runner)
     every = list(steps(order.study, plan, attempt))
     for place, step in enumerate(every):
+        if place and every[place - 1].name == DATA and not _valid(attempt, plan):
+            return None
         inputs = step.inputs_sha256(attempt)
         if stamps.done(step.name, inputs) and not (step.scores and evaluate.unsettled(step.scores)):
             show(f"{step.name}: done before")
             continue
         if overrun := meter.overrun(step.name, len(every) - place):
             return budget.write(attempt, overrun)
+        if step.scores and plan.stage.decides:
+            ledger.append(order.ledger, register.judged(order.study, plan, attempt))
         log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
         meter.start(step.name)
         try:
@@ -190,6 +198,11 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
                 return budget.write(attempt, overrun)
             return _failed(attempt, step, result, log)
         stamps.stamp(step.name, inputs, outputs=step.outputs)
+
+
+def _valid(attempt: Path, plan: Plan) -> bool:
+    """Whether the data that were built can be decided on."""
+    return gate.outcome(gate.built(evidence.built(attempt, plan.stage.number))) is Outcome.GO
 
 
 def _labelled(name: str, show: Show) -> Show:

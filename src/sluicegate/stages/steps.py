@@ -21,6 +21,8 @@ from sluicegate.study import Scalar, Study
 
 FORMER_TEST = "former-test.jsonl"
 """In the run folder: the test items of the stage before, which those of this one must not be among."""
+DATA = "data"
+"""The step that builds the data, which is the first."""
 TINY = "tiny"
 """The base model that is made on the spot, once for all arms of a stage."""
 
@@ -110,7 +112,7 @@ def _data(study: Study, plan: Plan, attempt: Path) -> Step:
     tests = {*asked_of, out / "test.jsonl"} if plan.stage.compares else asked_of
     outputs = tuple(sorted({out / "manifest.json", *files, *tests}))
     inputs = (attempt / folder.STUDY, *source_files(study, plan), *((former,) if kept else ()))
-    return Step("data", argv, inputs, outputs)
+    return Step(DATA, argv, inputs, outputs)
 
 
 def _base(study: Study, attempt: Path) -> Step:

@@ -38,7 +38,7 @@ from sluicegate.stages.criteria.training import (
     steps_ended,
     tracking_complete,
 )
-from sluicegate.stages.criteria.validity import coverage, fresh_items, no_leak, prompt_parity
+from sluicegate.stages.criteria.validity import coverage, distinct_items, fresh_items, no_leak, prompt_parity
 from sluicegate.stages.evidence import Evidence
 
 Criterion = Callable[[Evidence], Check]
@@ -61,6 +61,7 @@ CRITERIA: dict[str, Criterion] = {
     "answers": answers,
     "prompt_parity": prompt_parity,
     "no_leak": no_leak,
+    "distinct_items": distinct_items,
     "fresh_items": fresh_items,
     "coverage": coverage,
     "not_futile": not_futile,

@@ -50,7 +50,10 @@ def registered(evidence: Evidence) -> Check:
 
 
 def declared(evidence: Evidence) -> Check:
-    """No more decisions than the study declared: each spends its share of alpha, and there is no more than that."""
+    """No more decisions than the study declared: each spends its share of alpha, and there is no more than that.
+
+    An attempt that was judged and left for another one counts as a decision, since its scores could be seen.
+    """
     plan, found = evidence.plan, evidence.registration
     wanted = f"at most {plan.attempts} decision(s) of this stage, as declared before the first"
     if found is None:
@@ -63,6 +66,9 @@ def declared(evidence: Evidence) -> Check:
         "alpha is spent, so no further result of this experiment can be a GO: a new question is a new study, "
         "under another name, on fresh items, with `attempts` declared before its first decision"
     )
+    if found.left:
+        seen += f"; judged and left undecided: {', '.join(found.left)}"
+        remedy = f"run the stage with the study file and samples of {found.left[-1]}: it goes on; or, since {remedy}"
     return Check("declared", passed, wanted, seen, "" if passed else remedy)
 
 

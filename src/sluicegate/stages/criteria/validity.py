@@ -44,6 +44,15 @@ def no_leak(evidence: Evidence) -> Check:
     )
 
 
+def distinct_items(evidence: Evidence) -> Check:
+    """No test item stands in the test twice: a copy is another draw of an item, and no further evidence."""
+    groups = evidence.repeated
+    copies = sum(len(group) - 1 for group in groups)
+    seen = f"{copies} copies, first: {' = '.join(groups[0][:3])}" if groups else "all differ"
+    remedy = "remove the copies from the samples, then run the stage again" if groups else ""
+    return Check("distinct_items", not groups, "test items of which no two have the same content", seen, remedy)
+
+
 def fresh_items(evidence: Evidence) -> Check:
     """No test item was a test item of the former stage: what was looked at once is not fresh evidence."""
     wanted = "test items that the former stage was not tested with"
@@ -61,17 +70,20 @@ def fresh_items(evidence: Evidence) -> Check:
 
 
 def coverage(evidence: Evidence) -> Check:
-    """Nearly every item could be judged for both arms."""
+    """Every answer has a score, and nearly every one has a value; so has every item, for both arms."""
     row, asked = evidence.primary, evidence.asked
     # A mean over the draws that happen to be judged hides how many are not, so every answer is counted.
     judged = [evidence.judged.get(model.name, 0) for model in evidence.plan.models]
+    scored = [evidence.scored.get(model.name, 0) for model in evidence.plan.models]
     least = min(judged) / asked if asked else 0.0
-    passed = row is not None and min(row.coverage, least) >= MINIMUM_COVERAGE
+    whole = all(count == asked for count in scored)
+    passed = row is not None and min(row.coverage, least) >= MINIMUM_COVERAGE and whole
     items = "no comparison" if row is None else f"{row.coverage:.1%} of the items"
+    odd = next((f"; {count} scores of {asked} answers in one" for count in scored if count != asked), "")
     return Check(
         "coverage",
         passed,
         f"at least {MINIMUM_COVERAGE:.0%} of the items judged for both arms, and of each model's answers",
-        f"{items}; at least {min(judged)} of {asked} answers a model",
+        f"{items}; at least {min(judged)} of {asked} answers a model{odd}",
         "" if passed else "see why in the scores, mend it, and run the stage again: it judges those anew",
     )

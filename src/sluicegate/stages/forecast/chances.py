@@ -31,6 +31,8 @@ LIMITS = {"items": 20_000, "draws": 200, "seeds": 30}
 SEED = 0
 CORRECTIONS, STEP_UP = 3, 1.05
 """How often, and by how much, a needed number is raised where the whole rule has less power than the formula said."""
+STEP_DOWN = 0.75
+"""As far as it is lowered where the rule has more: few items with lopsided gains, of which the formula knows little."""
 Vary = Literal["items", "draws", "seeds"]
 VARIES: tuple[Vary, ...] = ("items", "draws", "seeds")
 Rated = Callable[[Design], float]
@@ -194,17 +196,34 @@ def _mde(design: Design, power_by: Rated) -> float | None:
 
 
 def _needed(design: Design, power_by: Rated, by: Rated) -> Needed:
-    """The least items, draws and seeds, each alone, by formula; where they are more than planned, held against `by`."""
+    """The least items, draws and seeds, each alone, by formula; where they are more than planned, mended by `by`."""
     return Needed(*(_least(design, vary, power_by, by) for vary in VARIES))
 
 
 def _least(design: Design, vary: Vary, power_by: Rated, by: Rated) -> int | None:
     count = least(design, vary, power_by)
+    if count is None or count <= getattr(design, vary):
+        return count
+
+    def reached(number: int) -> bool:
+        return by(replace(design, **{vary: number})) >= TARGET
+
+    raised = count
     for _ in range(CORRECTIONS):
-        if count is None or count <= getattr(design, vary) or by(replace(design, **{vary: count})) >= TARGET:
-            return count
-        count = max(count + 1, round(STEP_UP * count))
-    return count
+        if reached(raised):
+            break
+        raised = max(raised + 1, round(STEP_UP * raised))
+    few = (count if vary == "items" else design.items) <= FEW_ITEMS
+    return _lowered(count, getattr(design, vary), reached) if few and raised == count else raised
+
+
+def _lowered(count: int, have: int, reached: Callable[[int], bool]) -> int:
+    """The least number down to `STEP_DOWN` of a count that is enough, and above what there is."""
+    low, high = max(have, int(STEP_DOWN * count)), count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
 
 
 def least(design: Design, vary: Vary, power_by: Rated) -> int | None:

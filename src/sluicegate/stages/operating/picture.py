@@ -1,19 +1,17 @@
 """docs/operating.svg from docs/operating.json: four panels. matplotlib, so only `make operating` imports this.
 
-The same figures give the same bytes: no date, a fixed salt for ids.
+The same figures give the same bytes (`report.drawing`).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from sluicegate.report.drawing import styled, svg
 from sluicegate.stages.operating.figures import Figures, rows_in
 from sluicegate.stages.operating.findings import COVERED, LIMIT
 from sluicegate.stages.operating.grid import RETRIES, Row
@@ -21,25 +19,24 @@ from sluicegate.stages.operating.rates import FEW_DIFFER
 
 OURS, OLDER, INK, MUTED, FAINT = "#1b5e9c", "#c4532d", "#1c1e21", "#5d6470", "#dfe2e6"
 STYLE = {
-    "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10.0,
     "axes.edgecolor": MUTED, "axes.labelcolor": MUTED, "axes.titlecolor": INK, "axes.titlesize": 11.0,
-    "axes.titlelocation": "left", "axes.titlepad": 10.0, "xtick.color": MUTED, "ytick.color": MUTED,
-    "text.color": INK, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False,
+    "axes.titlelocation": "left", "axes.titlepad": 10.0, "axes.titley": 1.0, "xtick.color": MUTED, "ytick.color": MUTED,
+    "text.color": INK, "axes.spines.top": False, "axes.spines.right": False,
 }  # fmt: skip
+PLACES = {"left": 0.055, "right": 0.87, "bottom": 0.075, "top": 0.945, "wspace": 0.69, "hspace": 0.35}
+"""Of the four panels, with room on the right of each for the names of its lines."""
 
 
 def draw(figures: Figures) -> str:
     """The picture."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 7.6), facecolor="white", layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14))
-        panels = figure.subplots(2, 2)
+    with styled(STYLE):
+        figure = Figure(figsize=(10.4, 7.6), facecolor="white")
+        panels = figure.subplots(2, 2, gridspec_kw=PLACES)
         _false_go(panels[0, 0], figures)
         _power(panels[0, 1], figures)
         _seeds(panels[1, 0], figures)
         _coverage(panels[1, 1], figures)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+        return svg(figure, "operating")
 
 
 def _line(axes: Any, points: Sequence[tuple[float, float]], color: str, *, style: str = "-") -> None:
