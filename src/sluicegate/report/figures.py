@@ -1,29 +1,27 @@
 """The two figures of the report as SVG inside the page: paired gains with their intervals, and loss curves.
 
 Drawn by matplotlib with colours that stand for CSS variables, so that one drawing serves light, dark and print.
-The same figures give the same bytes: no date, a fixed salt for ids.
+The same figures give the same bytes (`drawing`).
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sluicegate.records import Comparison
 from sluicegate.report.clean import one_line, points
+from sluicegate.report.drawing import styled, svg
 
 INK, MUTED, LINE, TRAIN, VAL, BOUND = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", TRAIN: "--train", VAL: "--val", BOUND: "--go"}
 STYLE = {
-    "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.size": 10.0, "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "text.color": INK, "axes.spines.top": False,
-    "axes.spines.right": False, "text.parse_math": False, "axes.unicode_minus": True,
+    "axes.edgecolor": LINE, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "text.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "savefig.transparent": True,
 }  # fmt: skip
 WIDE, ROW = 4.6, 0.58
 """Inches: the width of the gains' figure and the height of one metric in it."""
@@ -41,7 +39,7 @@ def forest(rows: Sequence[Comparison], primary: str, bounds: Mapping[str, float]
     if not any(row.gain is not None for row in rows):
         return ""
     tall = 0.6 + ROW * len(rows)
-    with matplotlib.rc_context(STYLE):
+    with styled(STYLE):
         figure = Figure(figsize=(WIDE, tall))
         axes = figure.add_axes((0.03, 0.55 / tall, 0.94, ROW * len(rows) / tall))
         for place, row in enumerate(reversed(rows)):
@@ -84,7 +82,7 @@ def losses(curves: Mapping[str, Sequence[tuple[int, float]]], top: float | None,
     train, val = curves.get("train/loss", []), curves.get("val/loss", [])
     if not train and not val:
         return ""
-    with matplotlib.rc_context(STYLE):
+    with styled(STYLE):
         figure = Figure(figsize=(4.2, 2.5))
         axes = figure.add_axes((0.12, 0.19, 0.84, 0.74))
         axes.grid(axis="y", color=LINE, linewidth=0.7)
@@ -107,17 +105,12 @@ def _curve(axes: Any, points_: Sequence[tuple[int, float]], color: str, style: o
 
 
 def _svg(figure: Figure, prefix: str) -> str:
-    """The figure as an `<svg>` element: ids of its own, CSS variables for colours, its size left to the page."""
-    stream = io.StringIO()
-    empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(stream, format="svg", metadata=empty, transparent=True)
-    drawn = stream.getvalue()
+    """The figure as an `<svg>` element: CSS variables for colours, its size left to the page."""
+    drawn = svg(figure, prefix)
     drawn = drawn[drawn.index("<svg") :].strip()
     drawn = re.sub(r"<metadata>.*?</metadata>\s*", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawn, count=1)
     drawn = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1)
-    drawn = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', drawn)
-    drawn = re.sub(r'(href="#|url\(#)', rf"\1{prefix}-", drawn)
     for color, variable in VARIABLES.items():
         drawn = drawn.replace(color, f"var({variable})")
     return drawn
