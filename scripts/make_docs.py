@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sluicegate.evaluators import EVALUATORS
+from sluicegate.k8s.checks.page import page as k8s_checks
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.plan import STAGES
@@ -120,6 +121,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "study.md": study,
     "stages.md": stages,
     "evaluators.md": evaluators,
+    "k8s-checks.md": k8s_checks,
 }
 
 

@@ -18,6 +18,9 @@ DEMO, RUNS = "demo", Path("runs")
 CODES = (
     "exit codes: 0 GO or done, 10 RETRY, 15 INCONCLUSIVE, 20 STOP, 2 you must do something, 1 our bug, 130 interrupted"
 )
+K8S_CHECK = "Say what is wrong with manifests, with the remedy; or write hardened copies of them."
+K8S_CHECKS = "List the checks."
+K8S_CODES = "exit codes: 0 nothing to mend, 10 something to mend, 2 you must do something, 1 our bug, 130 interrupted"
 
 
 def run(argv: Sequence[str]) -> int:
@@ -49,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         _add_gate,
         _add_report,
         _add_sync,
+        _add_k8s,
     ):
         add(parts)
     return top
@@ -106,8 +110,8 @@ def _add_data(parts: Parts) -> None:
     part = _part(parts, "data", "Build the data of a stage: training, validation and test files for each arm.")
     part.add_argument(
         "size",
-        choices=("micro", "small", "scenario", "all"),
-        help="5 samples, 20 samples, one scenario, all scenarios",
+        choices=("micro", "small", "scenario", "all", "k8s"),
+        help="5 samples, 20 samples, one scenario, all scenarios; or k8s: a source of Kubernetes pairs for these",
     )
     part.add_argument("--study", metavar="NAME|FILE", help="build for the arms of a study; without it: plain files")
     part.add_argument(
@@ -127,6 +131,26 @@ def _add_data(parts: Parts) -> None:
             metavar="N",
             help=f"how many {name} samples (default: the size's own)",
         )
+    _add_k8s_data(part)
+
+
+def _add_k8s_data(part: argparse.ArgumentParser) -> None:
+    made = part.add_argument_group("size k8s", "Pairs of a request and a manifest, with --out, --seed and --force.")
+    made.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="real manifests, a folder a repository")
+    made.add_argument("--synthesize", type=int, metavar="N", help="manifests made from a grammar")
+    made.add_argument(
+        "--import",
+        dest="imported",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="pairs: a training file, and a test file",
+    )
+    made.add_argument("--intents", type=int, metavar="N", help="requests a manifest, 1-5 (default: 1)")
+    made.add_argument("--depth", type=int, metavar="N", help="folders of --from that name a repository (default: 1)")
+    made.add_argument("--kube-version", dest="version", metavar="V", help="whose schemas hold (default: newest)")
+    made.add_argument("--augment", type=float, metavar="SHARE", help="variants that ask for security (default: 0)")
+    made.add_argument("--order", choices=("shuffled", "curriculum", "reversed"), help="of training (default: shuffled)")
 
 
 def _add_train(parts: Parts) -> None:
@@ -231,3 +255,27 @@ def _add_sync(parts: Parts) -> None:
     part = _part(parts, "sync", "Send what a run folder has not told the tracking server yet; never twice.")
     part.add_argument("folder", type=Path, help="a run folder or a model folder")
     part.add_argument("--uri", help="tracking server (default: MLFLOW_TRACKING_URI, else the SQLite store under runs/)")
+
+
+def _add_k8s(parts: Parts) -> None:
+    part = _part(parts, "k8s", "Check Kubernetes manifests: best practice, validity, hardened copies.")
+    inner = part.add_subparsers(title="commands", dest="action", required=True, metavar="COMMAND")
+    check = inner.add_parser("check", help=K8S_CHECK, description=K8S_CHECK, epilog=K8S_CODES)
+    check.add_argument("names", nargs="*", metavar="FILE|DIR|-", help="manifests; - is the standard input")
+    check.add_argument(
+        "--format", choices=("text", "json", "sarif", "junit"), default="text", help="of the report (default: text)"
+    )
+    check.add_argument("--out", metavar="FILE|DIR", help="write the report, or with --fix the copies, there")
+    check.add_argument(
+        "--minimum", type=float, metavar="N", help="pass at a mean BP of N percent (0-100) or more, whatever is found"
+    )
+    check.add_argument(
+        "--skip", action="append", default=[], metavar="CHECK[,CHECK…]", help="do not ask these checks; may be repeated"
+    )
+    check.add_argument("--kube-version", default="", metavar="V", help="validate for it, as in 1.31 (default: newest)")
+    check.add_argument("--no-validity", action="store_true", help="the checks alone: no schemas, no semantic rules")
+    check.add_argument("--fix", action="store_true", help="write hardened copies: to --out, in place, or to stdout")
+    check.add_argument("--in-place", action="store_true", help="with --fix: replace the files")
+    check.add_argument("--explain", metavar="CHECK", help="say what a check, by name or number, asks and why")
+    checks = inner.add_parser("checks", help=K8S_CHECKS, description=K8S_CHECKS, epilog=K8S_CODES)
+    checks.add_argument("--format", choices=("text", "json"), default="text", help="of the list (default: text)")

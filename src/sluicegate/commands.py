@@ -106,8 +106,19 @@ def check(arguments: Namespace) -> int:
     return RETRY if any(row.passed is False for row in checks) else 0
 
 
+SIZED = ("study", "source", "scenario", "fresh_from", "train_samples", "val_samples", "test_samples")
+PAIRS = ("folder", "synthesize", "imported", "intents", "depth", "version", "augment", "order")
+"""Options of `data` that only the sizes of a stage have, and that only the size k8s has."""
+
+
 def data(arguments: Namespace) -> int:
-    """The data files of a stage."""
+    """The data files of a stage, or pairs of a request and a manifest that they can be built of."""
+    other = SIZED if arguments.size == "k8s" else PAIRS
+    if any(getattr(arguments, name) is not None for name in other):
+        wanted = "the options of its own: sluicegate data --help"
+        raise UserError(f"data {arguments.size}: an option of another size", wanted=wanted, seen=" ".join(sys.argv[1:]))
+    if arguments.size == "k8s":
+        return _pairs(arguments)
     from sluicegate.data.build import command
 
     print(
@@ -118,6 +129,14 @@ def data(arguments: Namespace) -> int:
             test_samples=arguments.test_samples,
         )
     )  # fmt: skip
+    return 0
+
+
+def _pairs(arguments: Namespace) -> int:
+    from sluicegate.data.k8s import command
+
+    given = {name: value for name in PAIRS if (value := getattr(arguments, name)) is not None}
+    print(command(out=arguments.out, seed=arguments.seed, force=arguments.force, **given))
     return 0
 
 
@@ -168,8 +187,10 @@ def generate(arguments: Namespace) -> int:
 
 def evaluate(arguments: Namespace) -> int:
     """Scores."""
+    from sluicegate.data.reader import read_samples
     from sluicegate.evaluate import evaluate as score
     from sluicegate.evaluate import summary
+    from sluicegate.evaluators import baselines, load
 
     metrics = [name for name in arguments.metrics.split(",") if name]
     scores = score(
@@ -180,7 +201,8 @@ def evaluate(arguments: Namespace) -> int:
         limit=arguments.limit,
         workers=arguments.workers,
     )
-    print(summary(scores))
+    fixed = baselines.keep(arguments.out.parent, read_samples(arguments.data)[: arguments.limit], load(metrics))
+    print(summary(scores, fixed))
     return 0
 
 
@@ -256,3 +278,44 @@ def sync(arguments: Namespace) -> int:
     left = sum(state.unsent(arguments.folder).values())
     print(f"{len(spools)} runs, {left} lines left unsent")
     return RETRY if left else 0
+
+
+def k8s(arguments: Namespace) -> int:
+    """What is wrong with manifests, hardened copies of them, one check explained, or the list of checks."""
+    from sluicegate.k8s import command
+
+    if arguments.action == "checks":
+        print(command.listing(arguments.format), end="")
+        return 0
+    if arguments.explain:
+        print(command.explain(arguments.explain), end="")
+        return 0
+    asked = command.Asked(
+        names=arguments.names, format=arguments.format, out=arguments.out, minimum=arguments.minimum,
+        skip=arguments.skip, version=arguments.kube_version, validity=not arguments.no_validity,
+        in_place=arguments.in_place,
+    )  # fmt: skip
+    if arguments.fix:
+        told = command.copies(asked, sys.stdin.buffer)
+    else:
+        coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        told = command.check(asked, sys.stdin.buffer, colours=coloured)
+    _write(told.files)
+    sys.stdout.buffer.write(told.shown)
+    print(told.beside, end="", file=sys.stderr)
+    return told.code
+
+
+def _write(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files atomically; one that is replaced keeps who may read it, and a link stays one."""
+    if files:
+        from sluicegate.jsonl import replacing
+    for path, content in files:
+        there = path.resolve()
+        usual = os.umask(0)
+        os.umask(0o666 & ~there.stat().st_mode if there.exists() else usual)
+        try:
+            with replacing(there) as stream:
+                stream.write(content)
+        finally:
+            os.umask(usual)
