@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluicegate.data.content import answer, duplicates, key, normalised, question
+from sluicegate.data.content import answer, duplicates, key, kin, normalised, question
 from sluicegate.records import Sample
 
 
@@ -38,3 +38,9 @@ def test_duplicates_are_grouped_by_question_and_answer() -> None:
     ]
     assert duplicates(samples) == [("1", "3")]
     assert duplicates([]) == []
+
+
+@pytest.mark.parametrize("group", [None, "", 3, ["a"], {"a": "b"}])
+def test_only_a_text_names_a_group(group: object) -> None:
+    assert kin(Sample("1", "p", "c", "x", meta={"group": group})) == ""
+    assert kin(Sample("1", "p", "c", "x", meta={"group": "a"})) != kin(Sample("1", "p", "c", "y", meta={"group": "a"}))

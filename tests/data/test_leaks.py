@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.data.leaks import GRAM, TOKEN, Leak, find, overlap
+from sluicegate.data.leaks import GRAM, TOKEN, Leak, equal, find, overlap
 from sluicegate.records import Sample
 
 WORDS = " ".join(f"word{n}" for n in range(40))
@@ -118,3 +118,11 @@ def test_ten_thousand_samples_need_no_pairs() -> None:
         sample(str(n), " ".join(rng.choices(words, k=20)), " ".join(rng.choices(words, k=20))) for n in range(10_000)
     ]
     assert [leak.test_id for leak in find(many, [*many[-2:], sample("clean", WORDS)])] == ["9998", "9999"]
+
+
+def test_equalities_alone_are_those_that_are_found_with_overlap() -> None:
+    words = " ".join(f"w{number}" for number in range(30))
+    train = [sample("1", "Add one", "x + 1"), sample("2", words, "long")]
+    test = [sample("3", "add ONE", "x+2"), sample("4", f"{words} more", "other"), sample("5", "new", "none")]
+    assert equal(train, test) == [Leak("3", "1", "question", 1.0)]
+    assert [leak.kind for leak in find(train, test)] == ["question", "overlap"]

@@ -211,3 +211,11 @@ def test_bad_lists_name_the_line(tmp_path: Path, content: str, line: int, words:
 def test_a_list_item_across_lines_counts_from_its_first(tmp_path: Path) -> None:
     told = complaint(file(tmp_path, '[\n\n{\n"prompt": "p"\n}\n]'))
     assert "train.jsonl:3: completion is missing" in told
+
+
+def test_each_sample_comes_with_its_line(tmp_path: Path) -> None:
+    row = '{"prompt": "a", "completion": "b"}'
+    assert [line for line, _ in reader.read_lines(file(tmp_path, f"{row}\n{row}\n"))] == [1, 2]
+    path = file(tmp_path, f"[\n{row},\n\n{row}\n]", "list.json")
+    assert [line for line, _ in reader.read_lines(path)] == [2, 4]
+    assert [sample for _, sample in reader.read_lines(path)] == read_samples(path)

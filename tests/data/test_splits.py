@@ -1,6 +1,7 @@
 """Splits are disjoint by content, do not depend on the order of the input, and have the sizes that were asked."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from sluicegate.data.content import answer, question
-from sluicegate.data.splits import Splits, groups, shares, split, split_counts
+from sluicegate.data.splits import Splits, contents, groups, shares, split, split_counts
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.records import Sample
 
@@ -179,3 +180,41 @@ def test_order_of_the_input_does_not_count(count: int, seed: int, data: st.DataO
     shuffled = data.draw(st.permutations(many)) if count < 30 else list(reversed(many))
     assert ids(split(many, seed=seed)) == ids(split(shuffled, seed=seed))
     assert sizes(split(many, seed=seed)) == shares(count, (0.7, 0.15, 0.15))
+
+
+def in_groups(count: int, size: int) -> list[Sample]:
+    return [replace(one, meta={"group": f"g{place // size}"}) for place, one in enumerate(samples(count))]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_group_in_the_metadata_stays_whole(seed: int) -> None:
+    parts = split(in_groups(100, 5), seed=seed)
+    homes = [{sample.meta["group"] for sample in part} for part in (parts.train, parts.val, parts.test)]
+    assert sizes(parts) == (70, 15, 15)
+    assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+
+
+def test_groups_of_other_scenarios_are_others() -> None:
+    every = [replace(one, meta={"group": "g"}) for one in samples(1, "python", "sql")]
+    assert [len(group) for group in groups(every)] == [1, 1]
+
+
+def test_a_group_and_a_shared_answer_chain() -> None:
+    one, two, three = samples(3)
+    tied = [replace(one, meta={"group": "g"}), replace(two, meta={"group": "g"}), replace(three, completion="x")]
+    assert [len(group) for group in groups([*tied, replace(two, id="4", prompt="other", completion="x")])] == [2, 2]
+    assert [len(group) for group in groups([*tied, replace(tied[1], id="4", prompt="other", completion="x")])] == [4]
+
+
+def test_what_is_kin_to_an_earlier_test_item_is_none_again() -> None:
+    every = in_groups(100, 5)
+    tested = contents([replace(every[0], prompt="asked otherwise", completion="answered otherwise")])
+    parts = split(every, seed=0, tested=tested)
+    assert "g0" not in {sample.meta["group"] for sample in parts.test}
+
+
+def test_too_few_groups_say_so() -> None:
+    with pytest.raises(UserError, match="too few samples") as caught:
+        split(in_groups(10, 10), seed=0)
+    assert "10 samples, 1 of them distinct" in str(caught.value)
+    assert "in other groups" in str(caught.value)

@@ -42,6 +42,16 @@ def answer(sample: Sample) -> str:
     return "answer " + key(sample.completion)
 
 
+def kin(sample: Sample) -> str:
+    """Key of the group that a sample's metadata names: whatever must stay together with it; empty where it names none.
+
+    >>> kin(Sample("1", "a", "b", "x", meta={"group": "r1"})), kin(Sample("1", "a", "b"))
+    ('group x r1', '')
+    """
+    group = sample.meta.get("group")
+    return f"group {sample.scenario} {group}" if isinstance(group, str) and group else ""
+
+
 def duplicates(samples: Iterable[Sample]) -> list[tuple[str, ...]]:
     """Ids of samples with the same question and the same answer, a tuple a group, in order of appearance."""
     groups: dict[tuple[str, str], list[str]] = {}

@@ -95,6 +95,12 @@ KEYS: tuple[tuple[Kind, Callable[[Sample], Hashable]], ...] = (
 """The equalities, the gravest first."""
 
 
+def equal(train: Sequence[Sample], test: Sequence[Sample]) -> list[Leak]:
+    """As `find`, without overlap: the equalities alone, in memory for one key a sample."""
+    found = _equal(train, test)
+    return [found[sample.id] for sample in test if sample.id in found]
+
+
 def _equal(train: Sequence[Sample], test: Sequence[Sample]) -> dict[str, Leak]:
     """Test items that equal a training sample in question, answer or both, by id."""
     found: dict[str, Leak] = {}

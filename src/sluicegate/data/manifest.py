@@ -7,7 +7,7 @@ it was named: the same inputs give the same bytes everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -37,7 +37,8 @@ class Overlap:
     Args:
         mean, highest: of the items' shares, in [0, 1]; None where no item has a 13-gram.
         dirty: items from `threshold` on.
-        counted: whether those stand among the leaks; not so for a corpus made from templates.
+        counted: whether those stand among the leaks; not so for a corpus made from templates, nor for samples that
+            were kept apart by group.
     """
 
     threshold: float
@@ -63,6 +64,30 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """Near-duplicates of the training samples among the held-out ones; every pair was compared.
+
+    Args:
+        held_out: `val` or `test`.
+        what: `manifest` or `request`.
+        pairs: held-out items x training items.
+        near: pairs whose similarity reaches `threshold`, in (0, 1].
+        share: near / pairs.
+        items: held-out items that are in such a pair.
+        highest: the highest similarity of any pair; None where there is none.
+    """
+
+    held_out: str
+    what: str
+    threshold: float
+    pairs: int
+    near: int
+    share: float
+    items: int
+    highest: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The data of one stage or one set of plain files.
 
@@ -75,6 +100,8 @@ class Manifest:
         leaks: what training and validation give away of the test, in words; None where there is no test.
         duplicates: ids of training samples with the same content, a tuple a group.
         fresh: against an earlier stage's test items, where they were named.
+        near: near-duplicates across the splits, where they were looked for.
+        noted: what was left out, or kept in spite of something, and why → how many inputs.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -90,6 +117,8 @@ class Manifest:
     overlap: Overlap | None
     duplicates: tuple[tuple[str, ...], ...]
     fresh: Fresh | None = None
+    near: tuple[Near, ...] = ()
+    noted: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Manifest:

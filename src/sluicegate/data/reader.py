@@ -45,6 +45,11 @@ def read_samples(path: Path) -> list[Sample]:
         UserError: missing, unreadable, empty, not UTF-8.
         UserErrors: every bad line (the first 10 shown) with its number.
     """
+    return [sample for _, sample in read_lines(path)]
+
+
+def read_lines(path: Path) -> list[tuple[int, Sample]]:
+    """As `read_samples`, each sample with the number of the line that it begins on."""
     path = Path(path)
     _refuse_wide_text(path)
     text = read_text(path)
@@ -61,7 +66,7 @@ def read_samples(path: Path) -> list[Sample]:
         raise _report(path, faults)
     if not samples:
         raise UserError(f"{path}: empty", wanted=f"at least one sample, {WANTED}", seen="no samples")
-    return samples
+    return [(line, sample) for (line, _), sample in zip(rows, samples, strict=True)]
 
 
 def _refuse_wide_text(path: Path) -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sluicegate.data import micro, sources
+from sluicegate.data import k8s, micro, sources
 from sluicegate.data.enrich import render
 from sluicegate.data.splits import FRACTIONS, Splits, contents, shares, split, split_counts
 from sluicegate.errors import UserError
 from sluicegate.records import Sample
 from sluicegate.study import Prompts
+
+if TYPE_CHECKING:
+    from sluicegate.data.k8s.patterns import Library
 
 Size = Literal["micro", "small", "scenario", "all"]
 Counts = tuple[int | None, int | None, int | None]
@@ -89,6 +92,36 @@ def _refuse_empty(counts: Sequence[int]) -> None:
 
 def _load(recipe: Recipe, size: int | None) -> list[Sample]:
     return sources.load(recipe.source, scenarios=recipe.scenarios, seed=recipe.seed, size=size)
+
+
+def patterns(splits: Splits) -> Library | None:
+    """The library of Kubernetes patterns of the training split; None where no sample is in want of a pattern.
+
+    It can only be made once the samples are split: a pattern comes from the training split alone.
+    """
+    if not any(_in_want(sample) for sample in (*splits.train, *splits.val, *splits.test)):
+        return None
+    from sluicegate.data.k8s.patterns import Library
+
+    return Library.of([sample for sample in splits.train if sample.scenario == k8s.SCENARIO])
+
+
+def with_patterns(splits: Splits, library: Library | None) -> Splits:
+    """The items with their patterns as context; those of other scenarios, and those that have one, as they are."""
+    if library is None:
+        return splits
+    from sluicegate.data.k8s.patterns import filled
+
+    every = {sample.id: sample for sample in (*splits.train, *splits.val, *splits.test) if _in_want(sample)}
+    found = {sample.id: sample for sample in filled(library, list(every.values()))}
+    train, val, test = (
+        tuple(found.get(sample.id, sample) for sample in part) for part in (splits.train, splits.val, splits.test)
+    )
+    return Splits(train, val, test)
+
+
+def _in_want(sample: Sample) -> bool:
+    return sample.scenario == k8s.SCENARIO and not sample.context
 
 
 def files(recipe: Recipe, splits: Splits) -> dict[str, list[Sample]]:

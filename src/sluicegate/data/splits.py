@@ -1,8 +1,8 @@
 """Training, validation and test samples: seeded, by scenario, and never the same task in two of them.
 
-Samples that share a question or an answer (as `content` spells them) form a group, through chains too, and
-a group lies whole in one split. Which split depends on the texts and the seed alone, not on ids or the
-order of the input; ids only order samples of equal text.
+Samples that share a question, an answer (as `content` spells them) or a `group` in their metadata form a group,
+through chains too, and a group lies whole in one split. Which split depends on the texts and the seed alone,
+not on ids or the order of the input; ids only order samples of equal text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sluicegate.data.content import answer, question
+from sluicegate.data.content import answer, kin, question
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.records import Sample
 
@@ -97,7 +97,7 @@ def _three(sizes: Sequence[int]) -> Sizes:
 
 
 def groups(samples: Sequence[Sample]) -> list[Group]:
-    """Samples that share a question or an answer, directly or through others."""
+    """Samples that share a question, an answer or a group, directly or through others."""
     root: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -106,13 +106,19 @@ def groups(samples: Sequence[Sample]) -> list[Group]:
             name = root[name]
         return name
 
-    keys = [(question(sample), answer(sample)) for sample in samples]
-    for asked, answered in keys:
-        root[find(answered)] = find(asked)
+    keys = [_keys(sample) for sample in samples]
+    for asked, *others in keys:
+        for other in others:
+            root[find(other)] = find(asked)
     found: dict[str, list[Sample]] = {}
-    for sample, (asked, _) in zip(samples, keys, strict=True):
+    for sample, (asked, *_) in zip(samples, keys, strict=True):
         found.setdefault(find(asked), []).append(sample)
     return [tuple(group) for group in found.values()]
+
+
+def _keys(sample: Sample) -> list[str]:
+    """What ties a sample to others, its question first."""
+    return [question(sample), answer(sample), *filter(None, [kin(sample)])]
 
 
 def _rank(sample: Sample, seed: int) -> tuple[str, str]:
@@ -122,8 +128,8 @@ def _rank(sample: Sample, seed: int) -> tuple[str, str]:
 
 
 def contents(samples: Iterable[Sample]) -> frozenset[str]:
-    """Questions and answers of samples, as a group shares them."""
-    return frozenset(text for sample in samples for text in (question(sample), answer(sample)))
+    """Questions, answers and groups of samples, as a group shares them."""
+    return frozenset(key for sample in samples for key in _keys(sample))
 
 
 def _deal(
@@ -168,11 +174,12 @@ def _refuse_shortfall(splits: Splits, samples: Sequence[Sample], wanted: Mapping
 
 def _shortfall(scenario: str, samples: Sequence[Sample], wanted: Sizes, seen: Sequence[int]) -> UserError:
     distinct = len(groups(samples))
+    others = f"other prompts and answers{' in other groups' if any(map(kin, samples)) else ''}"
     return UserError(
         f"scenario {scenario or '(none)'}: too few samples",
         wanted=f"at least {_spelled(wanted)}",
         seen=f"{len(samples)} samples, {distinct} of them distinct, which gave {_spelled(seen)}",
-        mend=f"add {max(sum(wanted) - distinct, 1)} or more with other prompts and answers, or ask for fewer",
+        mend=f"add {max(sum(wanted) - distinct, 1)} or more with {others}, or ask for fewer",
     )
 
 

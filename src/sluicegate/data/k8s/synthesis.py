@@ -1,0 +1,83 @@
+"""Manifests of the grammar as drafts: as many as asked for, all valid, none nearly equal to another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from sluicegate.data.k8s.manifests import Harvest
+from sluicegate.data.k8s.near import Index, of_manifest
+from sluicegate.data.k8s.pairs import Draft
+from sluicegate.data.k8s.render import Body, to_yaml
+from sluicegate.errors import UserError
+from sluicegate.k8s.validity import validity
+
+LICENCE = "Apache-2.0"
+TRIES = 5
+"""Manifests that are made for each one that is wanted, at most."""
+
+
+class Made(Protocol):
+    """What a grammar makes: objects, and what they are for, as a noun."""
+
+    @property
+    def bodies(self) -> Sequence[Body]:
+        """At least one object."""
+
+    @property
+    def purpose(self) -> str:
+        """Empty where there is nothing to say."""
+
+
+Make = Callable[[int, int], Made]
+"""Seed and place to a manifest; the same for the same arguments."""
+
+
+def synthesise(count: int, seed: int, make: Make | None = None) -> Harvest:
+    """Make manifests.
+
+    Args:
+        make: the grammar; the package's own where none is given.
+
+    Raises:
+        UserError: fewer than 1, or more than the grammar has to offer.
+    """
+    if count < 1:
+        raise UserError("--synthesize: too few", wanted="1 or more", seen=str(count))
+    grammar = make or _grammar()
+    index, left_out = Index(), Counter[str]()
+    drafts: list[Draft] = []
+    for place in range(count * TRIES):
+        draft = _draft(grammar(seed, place), seed, place)
+        features = of_manifest(draft.bodies)
+        near = bool(index.near(features))
+        if near or not validity(draft.text).valid:
+            left_out["near-duplicate of another" if near else "invalid"] += 1
+            continue
+        index.add(features)
+        drafts.append(draft)
+        if len(drafts) == count:
+            return Harvest(tuple(drafts), _sorted(left_out))
+    raise UserError(
+        f"--synthesize {count}: the grammar has no more to offer",
+        wanted=f"{count} manifests that differ",
+        seen=f"{len(drafts)} in {count * TRIES} tries ({', '.join(f'{n} {why}' for why, n in left_out.items())})",
+        mend="ask for fewer",
+    )
+
+
+def _grammar() -> Make:
+    from sluicegate.data.k8s.grammar import make
+
+    return make
+
+
+def _draft(made: Made, seed: int, place: int) -> Draft:
+    meta = {"licence": LICENCE, "source": {"grammar": f"{seed}/{place}"}}
+    text = to_yaml(made.bodies)
+    return Draft(f"k8s-{seed}-{place:06}", tuple(made.bodies), text, purpose=made.purpose, meta=meta)
+
+
+def _sorted(counts: Counter[str]) -> Mapping[str, int]:
+    return dict(sorted(counts.items(), key=lambda row: (-row[1], row[0])))
