@@ -22,7 +22,7 @@ try:
     from sluicegate.data.reader import read_samples
     from sluicegate.errors import UserError
     from sluicegate.evaluate import evaluate, summary
-    from sluicegate.evaluators import EVALUATORS
+    from sluicegate.evaluators import baselines, fitting, load
     from sluicegate.records import Sample
 except ModuleNotFoundError as missing:
     print(
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--limit", type=int, metavar="N", help="only the first N samples")
     metrics = top.add_mutually_exclusive_group()
     metrics.add_argument("--metrics", default=DEFAULT_METRICS, help=f"comma-separated (default: {DEFAULT_METRICS})")
-    metrics.add_argument("--all-metrics", action="store_true", help=", ".join(EVALUATORS))
+    metrics.add_argument("--all-metrics", action="store_true", help="every one that fits the scenarios")
     top.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     top.add_argument("--draws", type=int, default=1, help="answers a prompt (default: 1)")
     top.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
@@ -69,12 +69,14 @@ def run(argv: Sequence[str]) -> int:
     """Generate and evaluate for both arms."""
     told = parser().parse_args(argv)
     data = gather(told.test_set, told.scenarios, told.out)
-    metrics = list(EVALUATORS) if told.all_metrics else [name for name in told.metrics.split(",") if name]
+    samples = jsonl.read(Sample, data)[: told.limit]
+    every = fitting(sample.scenario for sample in samples)
+    metrics = every if told.all_metrics else [name for name in told.metrics.split(",") if name]
     scores = []
     for arm in ARMS:
         predictions = getattr(told, f"{arm}_predictions") or generate(told, arm, data)
         scores += evaluate(data, predictions, told.out / f"{arm}-results.jsonl", metrics, limit=told.limit)
-    print(summary(scores))
+    print(summary(scores, baselines.keep(told.out, samples, load(metrics))))
     files = [f"--{arm}-results {told.out / f'{arm}-results.jsonl'}" for arm in ARMS]
     print(f"next: python {Path(sys.argv[0]).with_name('stats_analysis.py')} {' '.join(files)}")
     return 0

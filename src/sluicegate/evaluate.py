@@ -22,6 +22,7 @@ from sluicegate.console import Progress
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
 from sluicegate.evaluators import INFRA, Evaluator, load
+from sluicegate.evaluators.baselines import NO_MODEL, Row
 from sluicegate.records import Prediction, Sample, Score, digest, to_dict
 
 INPUTS = ".inputs.json"
@@ -260,8 +261,11 @@ def _settle(out: Path, rows: Mapping[Key, Score], work: _Work, metrics: Sequence
     jsonl.write(out, sorted(rows.values(), key=rank))
 
 
-def summary(scores: Iterable[Score]) -> str:
+def summary(scores: Iterable[Score], fixed: Sequence[Row] = ()) -> str:
     """A text table: model, metric, mean over samples, samples judged, share of rows judged.
+
+    Args:
+        fixed: what answers of no model score on the same samples, shown below the models.
 
     >>> print(summary([Score("a", "m", 0, "f1", 1.0), Score("b", "m", 0, "f1", None, "no tests")]))
     model  metric   mean  n  coverage
@@ -272,6 +276,9 @@ def summary(scores: Iterable[Score]) -> str:
         groups.setdefault((row.model, row.metric), []).append(row)
     table = [("model", "metric", "mean", "n", "coverage")]
     table += [(model, metric, *_figures(rows)) for (model, metric), rows in groups.items()]
+    table += [
+        (f"{row.name} {NO_MODEL}", row.metric, _mean(row.mean), str(row.n), f"{row.coverage:.0%}") for row in fixed
+    ]
     wide = [max(len(row[column]) for row in table) for column in range(5)]
     sides = "<<>>>"
     return "\n".join(
@@ -287,5 +294,9 @@ def _figures(rows: Sequence[Score]) -> tuple[str, str, str]:
             values.setdefault(row.sample_id, []).append(row.value)
     judged = sum(len(found) for found in values.values())
     means = [sum(found) / len(found) for found in values.values()]
-    mean = f"{sum(means) / len(means):.3f}" if means else "-"
-    return mean, str(len(means)), f"{judged / len(rows):.0%}"
+    mean = sum(means) / len(means) if means else None
+    return _mean(mean), str(len(means)), f"{judged / len(rows):.0%}"
+
+
+def _mean(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

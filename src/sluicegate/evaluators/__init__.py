@@ -32,7 +32,34 @@ class Evaluator(Protocol):
 EVALUATORS = {
     "exact_match": "sluicegate.evaluators.exact_match",
     "functional_correctness": "sluicegate.evaluators.functional_correctness",
+    "k8s_parses": "sluicegate.evaluators.kubernetes.parses",
+    "k8s_object": "sluicegate.evaluators.kubernetes.object",
+    "k8s_schema": "sluicegate.evaluators.kubernetes.schema",
+    "k8s_valid": "sluicegate.evaluators.kubernetes.valid",
+    "k8s_bp": "sluicegate.evaluators.kubernetes.bp",
+    "k8s_security": "sluicegate.evaluators.kubernetes.security",
+    "intent_fidelity": "sluicegate.evaluators.kubernetes.fidelity",
+    "codebleu_k8s": "sluicegate.evaluators.kubernetes.codebleu",
+    "k8s_quality": "sluicegate.evaluators.kubernetes.quality",
+    "quality_gated": "sluicegate.evaluators.kubernetes.gated",
 }
+MANIFEST_METRICS = tuple(name for name, path in EVALUATORS.items() if ".kubernetes." in path)
+"""Those that judge Kubernetes manifests."""
+SCENARIO = "kubernetes"
+"""The scenario whose answers are manifests."""
+
+
+def fitting(scenarios: Iterable[str]) -> list[str]:
+    """The metrics that have something to say of samples of these scenarios.
+
+    >>> fitting(["python", "sql"]), fitting(["kubernetes"])[:3]
+    (['exact_match', 'functional_correctness'], ['exact_match', 'k8s_parses', 'k8s_object'])
+    """
+    found = {*scenarios}
+    left_out = (
+        {"functional_correctness"} if found == {SCENARIO} else set() if SCENARIO in found else {*MANIFEST_METRICS}
+    )
+    return [name for name in EVALUATORS if name not in left_out]
 
 
 def load(names: Iterable[str]) -> list[Evaluator]:

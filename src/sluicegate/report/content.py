@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sluicegate import folder as layout
+from sluicegate.evaluators.baselines import Row
+from sluicegate.evaluators.baselines import read as read_baselines
 from sluicegate.jsonl import read_text
 from sluicegate.records import Comparison, Run, Verdict, from_json, to_dict
-from sluicegate.report import forecast, registration, wording
+from sluicegate.report import baselines, forecast, registration, wording
 from sluicegate.report.forecast import Forecast, Overrun
 from sluicegate.report.reader import Reader
 from sluicegate.report.registration import Override, Registration
@@ -62,6 +64,7 @@ class Content:
     Args:
         name: of the run folder.
         overrun: the budget that ran out, or None.
+        baselines: what answers of no model score, or None.
         steps: step → wall seconds.
         faults: files that could not be read, one line each.
     """
@@ -73,6 +76,7 @@ class Content:
     registration: Registration | None = None
     forecast: Forecast | None = None
     overrun: Overrun | None = None
+    baselines: tuple[Row, ...] | None = None
     models: tuple[Model, ...] = ()
     steps: Mapping[str, float] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -131,6 +135,7 @@ def read(root: Path) -> Content:
         registration=_paper(reader, registration.FILE, Registration),
         forecast=_paper(reader, forecast.FILE, Forecast),
         overrun=_paper(reader, forecast.BUDGET, Overrun),
+        baselines=reader.read(baselines.FILE, _baselines, None, most=baselines.MOST),
         models=tuple(_model(reader, name) for name in names if (root / layout.ARMS / name).is_dir()),
         steps=reader.read("steps.json", _seconds, {}),
         manifest=reader.read(f"{layout.DATA}/manifest.json", _object, {}),
@@ -165,6 +170,11 @@ def _refuse(constant: str) -> float:
 
 def _paper(reader: Reader, name: str, kind: type[Paper]) -> Paper | None:
     return reader.read(name, lambda path: from_json(kind, read_text(path)), None, most=registration.MOST)
+
+
+def _baselines(path: Path) -> tuple[Row, ...] | None:
+    found = read_baselines(path)
+    return found.rows if found else None
 
 
 def _seconds(path: Path) -> dict[str, float]:
@@ -217,6 +227,7 @@ def as_json(content: Content) -> dict[str, Any]:
             "control": pairs.control, "experiment": pairs.experiment, "primary": pairs.primary,
             "level": pairs.level, "seed": pairs.seed, "rows": [to_dict(row) for row in pairs.rows],
         } if pairs else None,
+        "baselines": [to_dict(row) for row in content.baselines] if content.baselines is not None else None,
         "models": [
             {"name": model.name, "arm": model.arm, "run": to_dict(model.run) if model.run else None,
              "result": dict(model.result)}

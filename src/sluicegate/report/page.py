@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from sluicegate.folder import VERDICT
 from sluicegate.records import Check, Outcome, Run, Verdict
-from sluicegate.report import clean, figures, text, wording
+from sluicegate.report import baselines, clean, figures, text, wording
 from sluicegate.report.content import STAGES, Content, Model
 from sluicegate.report.samples import RULES
 from sluicegate.study import Study
@@ -59,6 +59,7 @@ def html(content: Content) -> str:
         checks=_sorted_checks(verdict) if verdict else (),
         pairs=pairs,
         words=wording,
+        fixed=baselines,
         held=HELD,
         said=clean.LIMIT,
         minimum_gain=content.study.minimum_gain if content.study else None,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from sluicegate import folder as layout
 from sluicegate.records import Comparison, Verdict
+from sluicegate.report import baselines, registration, wording
 from sluicegate.report import forecast as foretold
-from sluicegate.report import registration, wording
 from sluicegate.report.clean import LIMIT, NONE, chance, one_line, points, share
 from sluicegate.report.content import Content
 
@@ -75,6 +75,17 @@ def _gain(row: Comparison, primary: bool) -> str:
         f"{name:<26} {row.n:>4}  {share(row.control):>8}  {share(row.experiment):>8}  "
         f"{points(row.gain):>6}  {interval:>17}  {chance(row.p):>7}  {chance(row.p_adjusted):>8}"
     )
+
+
+def fixed(content: Content) -> Iterator[str]:
+    """What answers of no model score, two rows a metric; nothing where the study is about no manifests."""
+    if content.baselines is None:
+        if baselines.belong(content.study):
+            yield f"{content.lacks(baselines.FILE)}: what a fixed answer scores is not known"
+        return
+    for metric, answer, mean, judged in (baselines.HEAD, *map(baselines.cells, content.baselines)):
+        yield f"{metric:<26}  {answer:<28}  {mean:>8}  {judged:>18}"
+    yield from wrapped(baselines.NOTE, 0)
 
 
 def forecast(content: Content) -> Iterator[str]:

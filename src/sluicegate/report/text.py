@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sluicegate.folder import ARMS
 from sluicegate.records import Check, Outcome, Verdict
-from sluicegate.report import tables, wording
+from sluicegate.report import baselines, tables, wording
 from sluicegate.report.clean import LIMIT, NONE, figure, one_line, points, seconds
 from sluicegate.report.content import STAGES, Content
 from sluicegate.report.samples import RULES
@@ -79,6 +79,7 @@ def text(content: Content) -> str:
         _section("What to do next", [row for step in verdict.next_steps for row in item(step)] if verdict else []),
         _section("What would settle it", list(tables.needs(verdict)) if verdict and verdict.needs else []),
         _section("Gains", list(tables.gains(content))),
+        _section(baselines.TITLE, list(tables.fixed(content))),
         _section("Forecast against actual", list(tables.forecast(content))),
         _section("Registered before the stage ran", list(tables.registered(content))),
         _section("Models", list(_models(content))),

@@ -1,0 +1,1 @@
+"""Evaluators of Kubernetes manifests, one module a metric."""
