@@ -19,7 +19,7 @@ from sluicegate.errors import UserError, UserErrors
 
 MODEL_KINDS = ("causal",)
 OverLong = Literal["error", "drop", "truncate"]
-Quantise = Annotated[
+Switch = Annotated[
     Literal["auto", "true", "false"],
     BeforeValidator(lambda said: {"1": "true", "0": "false"}.get(str(said), str(said).lower())),
 ]
@@ -89,12 +89,23 @@ class TrainSettings(BaseSettings):
         "What happens to a sample longer than the window.",
         "error, drop or truncate (cuts the prompt's start)",
     )
-    load_in_4bit: Quantise = _field("auto", "NF4 base weights; auto decides from free VRAM.", "auto, true or false")
+    load_in_4bit: Switch = _field("auto", "NF4 base weights; auto decides from free VRAM.", "auto, true or false")
     lora_r: int = _field(
         16, "LoRA rank; 0 trains every weight (not in 4-bit).", "a whole number in 0…1024", ge=0, le=1024
     )
     lora_alpha: int = _field(32, "LoRA scale is LORA_ALPHA / LORA_R.", "a whole number ≥ 1", ge=1)
     lora_dropout: float = _field(0.05, "Dropout before the adapters.", "a number in [0, 1)", ge=0, lt=1)
+    packing: Switch = _field(
+        "auto",
+        "Samples one behind the other instead of padded, kept apart by attention; auto: on a GPU.",
+        "auto, true or false",
+    )
+    compile: Switch = _field(
+        "auto", "Compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
+    )
+    vram_limit_gb: float | None = _field(
+        None, "GPU memory to use, in GiB; unset: what is free.", "a number > 0", gt=0, allow_inf_nan=False
+    )
     seed: int = _field(0, "Of initialisation, data order and dropout.", "a whole number ≥ 0", ge=0, lt=2**32)
     save_every: int = _field(100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1)
     mlflow_tracking_uri: str | None = _field(

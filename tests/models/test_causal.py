@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def _learnt(learner: causal.Causal) -> None:
     optimizer = torch.optim.AdamW([part for part in learner.model.parameters() if part.requires_grad], lr=0.02)
     for _ in range(3):
         optimizer.zero_grad()
-        learner.scored(**learner.batch(ROWS)).backward()
+        learner.scored(**learner.batch(ROWS, 1)).backward()
         optimizer.step()
 
 
@@ -42,14 +42,49 @@ def _logits(model: Any) -> torch.Tensor:
         return model.eval()(input_ids=torch.tensor([[1, 5, 6, 7]])).logits
 
 
-def test_a_batch_is_padded_on_the_right_and_knows_its_target_columns(load: Callable[..., causal.Causal]) -> None:
+def test_a_batch_is_padded_on_the_right_and_knows_where_its_targets_are(load: Callable[..., causal.Causal]) -> None:
     learner = load()
-    batch = learner.batch(ROWS)
+    batch = learner.batch(ROWS, 1)
     pad = learner.tokenizer.pad_token_id
     assert batch["ids"].tolist() == [[1, 5, 6, 7, 8, 2, pad], [1, 9, 10, 2, pad, pad, pad], [1, 4, 4, 4, 4, 11, 2]]
-    assert batch["columns"].tolist() == [1, 2, 3, 4, 5]
-    assert batch["rows"].tolist() == [1, 2, 3, 5, 6, 13, 14]
+    assert batch["rows"].tolist() == [2, 3, 4, 8, 9, 18, 19]
     assert batch["targets"].tolist() == [7, 8, 2, 10, 2, 11, 2]
+
+
+def test_a_pack_is_one_row_whose_samples_have_positions_of_their_own(load: Callable[..., causal.Causal]) -> None:
+    learner = load(packing="true", max_seq_length=20)
+    batch = learner.batch(ROWS, 1)
+    pad = learner.tokenizer.pad_token_id
+    assert batch["ids"].tolist() == [[1, 5, 6, 7, 8, 2, 1, 9, 10, 2, 1, 4, 4, 4, 4, 11, 2, pad, pad, pad]]
+    assert batch["positions"].tolist() == [[*range(6), *range(4), *range(7), *range(3)]]
+    assert batch["bounds"].tolist()[:5] == [0, 6, 10, 17, 20]
+    assert set(batch["bounds"].tolist()[4:]) == {20}
+    assert batch["rows"].tolist() == [2, 3, 4, 7, 8, 14, 15]
+    assert batch["targets"].tolist() == [7, 8, 2, 10, 2, 11, 2]
+
+
+def test_packed_and_padded_samples_have_the_same_loss_and_gradients(load: Callable[..., causal.Causal]) -> None:
+    def one(packing: str, rows: Sequence[Tokens]) -> tuple[float, dict[str, torch.Tensor]]:
+        learner = load(packing=packing, lora_dropout=0.0)
+        assert learner.packs == (packing == "true")
+        _learnt(learner)
+        learner.model.zero_grad()
+        loss = learner.scored(**learner.batch(rows, 1))
+        loss.backward()
+        parts = learner.model.named_parameters()
+        return float(loss.detach()), {name: part.grad for name, part in parts if part.requires_grad}
+
+    for rows in (ROWS, ROWS[:1], ROWS[1:]):
+        (loss, gradients), (wanted, theirs) = one("true", rows), one("false", rows)
+        assert loss == pytest.approx(wanted, rel=1e-5)
+        for name, gradient in gradients.items():
+            assert torch.allclose(gradient, theirs[name], rtol=1e-5, atol=1e-5 * float(theirs[name].abs().max()))
+
+
+def test_packs_fill_the_window(load: Callable[..., causal.Causal]) -> None:
+    learner = load(packing="true", max_seq_length=12)
+    assert [[row.tokens for row in pack] for pack in learner.batches(ROWS, 1)] == [[7, 4], [6]]
+    assert [[row.tokens for row in pack] for pack in learner.batches(ROWS, 2)] == [[7, 6, 4]]
 
 
 def test_the_loss_is_the_sum_of_what_transformers_says_of_each_sample_alone(
@@ -63,7 +98,7 @@ def test_the_loss_is_the_sum_of_what_transformers_says_of_each_sample_alone(
         labels = ids.clone()
         labels[:, : row.prompt] = -100
         wanted += float(learner.model(input_ids=ids, labels=labels).loss) * row.targets
-    assert float(learner.scored(**learner.batch(ROWS))) == pytest.approx(wanted, rel=1e-5)
+    assert float(learner.scored(**learner.batch(ROWS, 1))) == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("in_4bit", ["true", "false"])
@@ -95,7 +130,7 @@ def test_4_bit_gradients_are_not_zero_after_a_forward_in_evaluation_mode(load: C
     _logits(learner.model)
     learner.model.train()
     learner.model.zero_grad()
-    learner.scored(**learner.batch(ROWS)).backward()
+    learner.scored(**learner.batch(ROWS, 1)).backward()
     norms = {name: float(part.grad.norm()) for name, part in learner.model.named_parameters() if part.requires_grad}
     assert all(norm > 0 for norm in norms.values())
 
@@ -170,9 +205,9 @@ def test_a_missing_padding_token_is_lent_by_the_end_of_sequence(
     whole = AutoModelForCausalLM.from_pretrained(base)
     assert learner.model.get_input_embeddings().weight.shape == whole.get_input_embeddings().weight.shape
     learner.tokenizer.pad_token_id = 0
-    first = float(learner.scored.eval()(**learner.batch(ROWS)))
+    first = float(learner.scored.eval()(**learner.batch(ROWS, 1)))
     learner.tokenizer.pad_token_id = 17
-    assert float(learner.scored(**learner.batch(ROWS))) == pytest.approx(first, rel=1e-6)
+    assert float(learner.scored(**learner.batch(ROWS, 1))) == pytest.approx(first, rel=1e-6)
 
 
 def test_a_tokenizer_without_an_end_of_sequence_is_refused(
@@ -229,5 +264,5 @@ def test_the_same_seed_gives_the_same_adapters(load: Callable[..., causal.Causal
 def test_a_sample_is_encoded_into_what_a_batch_takes(load: Callable[..., causal.Causal]) -> None:
     learner = load()
     examples = learner.encode([Sample("a", "Write add.", "def add"), Sample("b", "Write.", "x")], Path("f.jsonl"))
-    assert learner.batch(examples)["ids"].shape == (2, max(example.tokens for example in examples))
-    assert float(learner.scored(**learner.batch(examples))) > 0
+    assert learner.batch(examples, 2)["ids"].shape == (2, max(example.tokens for example in examples))
+    assert float(learner.scored(**learner.batch(examples, 2))) > 0

@@ -12,8 +12,7 @@ from sluicegate.models.loss import SummedLoss, sliced_loss
 pytestmark = pytest.mark.torch
 BATCH = {
     "ids": torch.tensor([[1, 5, 6, 7, 8, 2], [1, 9, 10, 2, 0, 0]]),
-    "columns": torch.tensor([1, 2, 3, 4]),
-    "rows": torch.tensor([1, 2, 3, 4, 5]),
+    "rows": torch.tensor([2, 3, 4, 7, 8]),
     "targets": torch.tensor([7, 8, 2, 10, 2]),
 }
 LABELS = ([-100, -100, -100, 7, 8, 2], [-100, -100, 10, 2])
@@ -76,6 +75,8 @@ def test_parameters_are_listed_once() -> None:
 
 def test_a_model_without_such_parts_goes_the_long_way() -> None:
     class Odd(nn.Module):  # type: ignore[misc]
+        config = LlamaConfig(**SIZES)
+
         def forward(self, input_ids: torch.Tensor, use_cache: bool) -> Any:
             return SimpleNamespace(logits=nn.functional.one_hot(input_ids, 64).float())
 
@@ -93,3 +94,37 @@ def test_slices_change_neither_loss_nor_gradients(at_once: int) -> None:
     assert float(found.detach()) == pytest.approx(float(whole.detach()), rel=1e-5)
     for one, other in zip(torch.autograd.grad(found, [hidden, head.weight]), wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 200, 10**6])
+def test_a_frozen_head_gives_the_same_loss_and_gradient_without_computing_twice(at_once: int) -> None:
+    torch.manual_seed(0)
+    head, targets = nn.Linear(8, 64, bias=False), torch.arange(10)
+    hidden = torch.randn(10, 8, requires_grad=True)
+    whole = nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+    (wanted,) = torch.autograd.grad(3 * whole, [hidden])
+    head.requires_grad_(False)
+    found = sliced_loss(hidden, head, targets, at_once=at_once)
+    assert float(found.detach()) == pytest.approx(float(whole.detach()), rel=1e-5)
+    assert torch.allclose(torch.autograd.grad(3 * found, [hidden])[0], wanted, atol=1e-6)
+    with torch.no_grad():
+        assert float(sliced_loss(hidden, head, targets, at_once=at_once)) == pytest.approx(float(whole), rel=1e-5)
+
+
+@pytest.mark.parametrize(("make", "apart"), [(_llama, True), (_capped, False)])
+def test_samples_are_packed_only_where_the_model_keeps_them_apart(make: Callable[[], Any], apart: bool) -> None:
+    torch.manual_seed(0)
+    assert SummedLoss(make()).packs == apart
+
+
+def test_a_model_that_mixes_the_samples_of_a_row_does_not_pack() -> None:
+    torch.manual_seed(0)
+    model = _llama()
+    decoder = model.model
+    plain = decoder.forward
+
+    def mixing(*given: Any, position_ids: Any = None, **how: Any) -> Any:
+        return plain(*given, **how)
+
+    decoder.forward = mixing
+    assert not SummedLoss(model).packs

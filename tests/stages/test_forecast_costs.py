@@ -284,7 +284,7 @@ def test_what_cannot_be_known_is_not_made_up(changes: Mapping[str, Any], told: s
 
 def test_a_model_that_does_not_fit_the_gpu_is_told() -> None:
     small = Machine(does=("train", "generate"), gpu="RTX 4070 Ti", vram_gib=12)
-    for batch, told in ((1, ""), (2, "may not fit"), (8, "does NOT FIT")):
+    for batch, told in ((1, ""), (3, "may not fit"), (8, "does NOT FIT")):
         changed = with_machine(LLAMA.model_copy(update={"train": LLAMA.train | {"batch_size": batch}}), small)
         plan = resolve(changed, 3)
         stage = lay_out(changed, plan, work.work(changed, plan, work.texts(changed, plan)), machines.of(changed))

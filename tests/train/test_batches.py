@@ -1,17 +1,8 @@
-from collections import Counter
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.train.batches import Schedule, learning_rate, micro_batches, schedule, share
-
-
-@dataclass(frozen=True)
-class Length:
-    tokens: int
-    targets: int = 1
+from sluicegate.train.batches import Schedule, learning_rate, schedule, share
 
 
 @given(samples=st.integers(1, 40), per_step=st.integers(1, 12), seed=st.integers(0, 5))
@@ -59,11 +50,3 @@ def test_processes_share_the_work_without_gaps() -> None:
     parts = [share(range(7), rank, 3) for rank in range(3)]
     assert sorted(index for part in parts for index in part) == list(range(7))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
-@given(lengths=st.lists(st.integers(1, 50), max_size=20), size=st.integers(1, 6))
-def test_micro_batches_hold_everything_with_neighbours_in_length(lengths: list[int], size: int) -> None:
-    batches = micro_batches([Length(tokens) for tokens in lengths], size)
-    assert Counter(example.tokens for batch in batches for example in batch) == Counter(lengths)
-    assert all(1 <= len(batch) <= size for batch in batches)
-    assert [example.tokens for batch in batches for example in batch] == sorted(lengths, reverse=True)

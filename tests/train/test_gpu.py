@@ -51,3 +51,18 @@ def test_too_little_memory_halves_the_micro_batch_and_trains_on(
         losses[name] = [value for _, value in curves(settings.model_dir / "events.jsonl")["train/loss"]]
     assert losses["tight"] == pytest.approx(losses["free"], rel=2e-2)  # bf16, other batches
     assert capsys.readouterr().err.count("memory") == 2
+
+
+def test_packs_compiled_layers_and_kept_activations_change_no_loss(make_settings: Make) -> None:
+    losses = {}
+    for name, how in (
+        ("plain", {"packing": "false", "compile": "false", "vram_limit_gb": 0.01}),
+        ("packed", {"packing": "true", "compile": "true", "vram_limit_gb": 0.01}),
+        ("kept", {"packing": "true", "compile": "true"}),
+    ):
+        settings = make_settings(model_name=name, load_in_4bit="true", lora_dropout=0.0, max_steps=4, **how)
+        with Spool(settings.model_dir) as spool:
+            train(settings, spool)
+        losses[name] = [value for _, value in curves(settings.model_dir / "events.jsonl")["train/loss"]]
+    assert losses["packed"] == pytest.approx(losses["plain"], rel=1e-2)  # bf16, other kernels
+    assert losses["kept"] == pytest.approx(losses["packed"], rel=1e-3)

@@ -307,10 +307,10 @@ def _memory_for(monkeypatch: pytest.MonkeyPatch, samples: int) -> None:
     """Let every micro-batch of more samples run out of memory."""
     real = step._on_device
 
-    def on_device(training: Any, batch: Any) -> Any:
+    def on_device(training: Any, batch: Any, micro_batch: int) -> Any:
         if len(batch) > samples:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(training, batch)
+        return real(training, batch, micro_batch)
 
     monkeypatch.setattr(step, "_on_device", on_device)
 

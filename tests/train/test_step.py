@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from sluicegate.models import Facts
+from sluicegate.models.packing import padded
 from sluicegate.settings import TrainSettings
 from sluicegate.train.batches import Schedule
 from sluicegate.train.step import Training, seeded, take, validation_loss
@@ -47,7 +48,10 @@ class Slopes:
     def __init__(self) -> None:
         self.model = self.scored = OneWeight()
 
-    def batch(self, examples: Any) -> dict[str, torch.Tensor]:
+    def batches(self, examples: Any, size: int) -> Any:
+        return padded(examples, size)
+
+    def batch(self, examples: Any, size: int) -> dict[str, torch.Tensor]:
         return {"total": torch.tensor(sum(line.slope * line.targets for line in examples))}
 
 

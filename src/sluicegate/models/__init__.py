@@ -70,8 +70,19 @@ class Learner(Protocol):
                 file.
         """
 
-    def batch(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Tensors of a micro-batch, on the CPU: what `scored` takes."""
+    def settle(self, micro_batch: int, *, steps: int) -> str:
+        """Fit the way the model runs to its device, once, before the first step; says how and why, or nothing.
+
+        Args:
+            micro_batch: windows of tokens that are in memory at once.
+            steps: optimizer steps that are planned.
+        """
+
+    def batches(self, examples: Sequence[Example], size: int) -> list[list[Example]]:
+        """The examples in micro-batches, each of at most `size` windows of tokens."""
+
+    def batch(self, examples: Sequence[Example], size: int) -> dict[str, Any]:
+        """Tensors of a micro-batch of `batches`, on the CPU: what `scored` takes."""
 
     def save(self, folder: Path) -> Path:
         """Write a folder that `from_pretrained` loads; returns the weights' file, or its index."""

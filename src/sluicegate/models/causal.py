@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,16 +19,19 @@ import torch
 
 from sluicegate.errors import UserError
 from sluicegate.jsonl import read_text
-from sluicegate.models import Example, Facts
+from sluicegate.models import Example, Facts, attention, fitting
 from sluicegate.models.base import Source, find, quiet, readable
+from sluicegate.models.layers import Layers
 from sluicegate.models.loss import SummedLoss
-from sluicegate.models.memory import GIB, SLACK, Size, decide, forecast_gib
+from sluicegate.models.memory import GIB, SLACK, Size, decide, filled_gib, forecast_gib
+from sluicegate.models.packing import packed, padded, width
 from sluicegate.models.tokens import Tokens, encode_all, prompt_ids
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 
 __all__ = ["Causal", "load", "load_trained", "prompt_ids"]
-IGNORED = -100
+SAMPLES_A_PACK = 64
+"""Samples up to which the bounds of every pack have one length."""
 
 
 @dataclass
@@ -40,29 +44,58 @@ class Causal:
     facts: Facts
     window: int
     settings: TrainSettings
+    packs: bool
+    layers: Layers | None
 
     def encode(self, samples: Sequence[Sample], source: Path) -> list[Example]:
         """Tokens of each sample."""
         asked = self.settings.over_long
         return list(encode_all(self.tokenizer, samples, window=self.window, over_long=asked, source=source))
 
-    def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-        """Tensors of a micro-batch, padded on the right.
+    def settle(self, micro_batch: int, *, steps: int) -> str:
+        """Compile the layers and choose which of them keep their activations; see `fitting`."""
+        if self.layers is None:
+            return ""
+        window = Tokens((self.tokenizer.pad_token_id,) * self.window, 1)
+        batch = self.batch([window] * micro_batch, micro_batch)
+        fitted = fitting.fit(self.scored, self.layers, self.settings, batch, steps=steps)
+        self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib)
+        return fitted.told
+
+    def batches(self, examples: Sequence[Example], size: int) -> list[list[Example]]:
+        """Packs of `size` windows, or `size` samples padded."""
+        return packed(examples, size * self.window) if self.packs else padded(examples, size)
+
+    def batch(self, examples: Sequence[Example], size: int) -> dict[str, torch.Tensor]:
+        """Tensors of a micro-batch: one row that holds all samples, or a row each, padded on the right.
 
         Returns:
             What `SummedLoss.forward` takes.
         """
         rows = cast(Sequence[Tokens], examples)
-        width, first = max(row.tokens for row in rows), min(row.prompt for row in rows) - 1
+        return self._packed(rows, size * self.window) if self.packs else self._padded(rows)
+
+    def _padded(self, rows: Sequence[Tokens]) -> dict[str, torch.Tensor]:
+        width = max(row.tokens for row in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
-        targets = torch.full((len(rows), width - 1 - first), IGNORED)
         for number, row in enumerate(rows):
-            tokens = torch.tensor(row.ids)
-            ids[number, : row.tokens] = tokens
-            targets[number, row.prompt - 1 - first : row.tokens - 1 - first] = tokens[row.prompt :]
-        held = torch.nonzero(targets.flatten() != IGNORED).flatten()
-        columns = torch.arange(first, width - 1)
-        return {"ids": ids, "columns": columns, "rows": held, "targets": targets.flatten()[held]}
+            ids[number, : row.tokens] = torch.tensor(row.ids)
+        starts = [number * width for number in range(len(rows))]
+        return {"ids": ids, **_targets(rows, starts)}
+
+    def _packed(self, rows: Sequence[Tokens], capacity: int) -> dict[str, torch.Tensor]:
+        """What is left of the row's width is one more sample, of padding alone."""
+        starts = list(accumulate((row.tokens for row in rows), initial=0))
+        end = starts.pop()
+        whole = width(end, capacity)
+        ids = torch.full((1, whole), self.tokenizer.pad_token_id)
+        ids[0, :end] = torch.tensor([token for row in rows for token in row.ids])
+        lengths = [*(row.tokens for row in rows), whole - end]
+        positions = torch.cat([torch.arange(length) for length in lengths])[None]
+        # Of one length for almost all packs, so that few shapes are compiled; empty samples cost nothing.
+        bounds = torch.full((max(SAMPLES_A_PACK, 1 << len(rows).bit_length()) + 1,), whole, dtype=torch.int32)
+        bounds[: len(rows) + 1] = torch.tensor([*starts, end], dtype=torch.int32)
+        return {"ids": ids, "positions": positions, "bounds": bounds, **_targets(rows, starts)}
 
     def save(self, folder: Path) -> Path:
         """Write the adapter (or the model) and the tokenizer; returns the weights' file, or its index."""
@@ -73,6 +106,17 @@ class Causal:
         (folder / "README.md").unlink(missing_ok=True)
         names = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
         return next(folder / name for name in names if (folder / name).exists())
+
+
+def _targets(rows: Sequence[Tokens], starts: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Which positions predict a target, and the targets; `starts` is where each sample begins in the flat batch."""
+    spans = [
+        torch.arange(start + row.prompt - 1, start + row.tokens - 1) for row, start in zip(rows, starts, strict=True)
+    ]
+    return {
+        "rows": torch.cat(spans),
+        "targets": torch.tensor([token for row in rows for token in row.ids[row.prompt :]]),
+    }
 
 
 def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
@@ -96,8 +140,10 @@ def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
     model = _weights(source, dtype, in_4bit=in_4bit, device=device)
     if settings.lora_r:
         model = _with_adapters(model, settings, name=source.name)
-    scored = SummedLoss(model, autocast=torch.bfloat16 if gpu else None)
-    if gpu:
+    scored, packs = _scored(model, settings.packing, gpu=gpu)
+    layers = Layers(model) if gpu else None
+    if layers is not None and not layers.all:
+        layers = None
         with quiet():
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     facts = Facts(
@@ -106,9 +152,26 @@ def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
         why_4bit=why,
         trainable_parameters=sum(part.numel() for part in model.parameters() if part.requires_grad),
         total_parameters=size.parameters,
-        forecast_gib=forecast_gib(size, settings, in_4bit=in_4bit, window=window, gpu=gpu),
+        forecast_gib=forecast_gib(
+            size, settings, in_4bit=in_4bit, window=window, gpu=gpu, limit_gib=filled_gib(settings, free)
+        ),
     )
-    return Causal(model, scored, tokenizer, facts, window, settings)
+    return Causal(model, scored, tokenizer, facts, window, settings, packs, layers)
+
+
+def _scored(model: Any, packing: str, *, gpu: bool) -> tuple[SummedLoss, bool]:
+    """The model with its loss, and whether samples are packed: where it is wanted and the model keeps them apart."""
+    autocast = torch.bfloat16 if gpu else None
+    wanted = packing == "true" or (packing == "auto" and gpu)
+    if wanted and gpu:
+        own = model.config._attn_implementation
+        model.set_attn_implementation(attention.NAME)
+        scored = SummedLoss(model, autocast=autocast)
+        if scored.packs:
+            return scored, True
+        model.set_attn_implementation(own)
+    scored = SummedLoss(model, autocast=autocast)
+    return scored, wanted and scored.packs
 
 
 def load_trained(folder: Path | str, *, load_in_4bit: str = "auto", trust_remote_code: bool = False) -> tuple[Any, Any]:
@@ -255,16 +318,15 @@ def _keep_weights_unpacked(model: Any) -> None:
 def _with_adapters(model: Any, settings: TrainSettings, *, name: str) -> Any:
     """The model frozen, with LoRA on every linear layer but the head.
 
-    `prepare_model_for_kbit_training` is not used: it also makes embedding and head fp32, which takes
-    Llama-3-8B from 6.3 to 8.4 GiB. Only the norms, small and delicate, become fp32.
+    `prepare_model_for_kbit_training` is not used: it makes embedding, head and norms fp32. The first two take
+    Llama-3-8B from 6.3 to 8.4 GiB. A frozen norm's weight is bf16 by origin, and its product with a bf16 activation is
+    rounded to bf16 before the next product either way, so fp32 norms change no bit and double the activations.
     """
     with quiet():
         from peft import LoraConfig, get_peft_model
 
     for part in model.parameters():
         part.requires_grad_(False)
-        if part.ndim == 1 and part.is_floating_point():
-            part.data = part.data.float()
     model.enable_input_require_grads()
     config = LoraConfig(
         r=settings.lora_r,

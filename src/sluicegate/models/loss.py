@@ -1,14 +1,15 @@
 """From tokens to the sum of their losses, without ever holding all logits at once.
 
 The logits of one long sample of an 8B model take more memory than its 4-bit weights, several times over in fp32 and
-with gradients. So only the positions that predict a target go through the head, a slice of them at a time, and a
-slice's logits are computed again when its gradient is due.
+with gradients. So only the positions that predict a target go through the head, a slice of them at a time. Where the
+head is frozen, a slice's gradient is taken at once and its logits are dropped; where it is trained, they are computed
+again when its gradient is due.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn import Module, functional
@@ -22,7 +23,11 @@ class SummedLoss(Module):  # type: ignore[misc]
 
     Args:
         model: the model being trained, with or without adapters.
-        autocast: precision that the trial of the head runs in, None for the model's own.
+        autocast: precision that the trials run in, None for the model's own.
+
+    Attributes:
+        packs: whether the model keeps samples apart that stand one behind the other in a row.
+        vocabulary: logits of a token.
     """
 
     def __init__(self, model: Any, *, autocast: torch.dtype | None = None) -> None:
@@ -32,29 +37,46 @@ class SummedLoss(Module):  # type: ignore[misc]
         # Kept in a tuple, or torch would list the same parameters under several names.
         self._parts = (inner, *_decoder_and_head(inner, autocast))
         self._picks = "logits_to_keep" in inspect.signature(inner.forward).parameters
+        self.packs = _packs(self._parts[1], autocast)
+        self.vocabulary = int(inner.config.get_text_config().vocab_size)
 
     def forward(
-        self, ids: torch.Tensor, columns: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor
+        self,
+        ids: torch.Tensor,
+        rows: torch.Tensor,
+        targets: torch.Tensor,
+        positions: torch.Tensor | None = None,
+        bounds: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Sum of the target tokens' losses, a scalar.
 
-        There is no attention mask: attention is causal and padding stands on the right, where no token sees it.
-        Notation: B samples, T tokens, K columns that hold any target, N targets.
+        There is no attention mask: attention is causal, padding stands on the right, where no token sees it, and the
+        samples of a pack are told apart by their positions and bounds.
+        Notation: B rows, T tokens, N targets, S samples in a pack.
 
         Args:
             ids: [B, T] tokens.
-            columns: [K] positions, from the first that predicts a target of any sample.
-            rows: [N] which of the B · K positions predict a target.
+            rows: [N] which of the B · T positions predict a target.
             targets: [N] the tokens they are to predict.
+            positions: [B, T] of each token in its sample; None where each row is one sample.
+            bounds: [S + 1] where each sample of the one row starts, and its end; only with positions.
         """
         inner, decoder, head = self._parts
         if decoder is None:
+            columns = torch.unique(rows % ids.shape[1]) if self._picks else torch.arange(ids.shape[1])
             picked = {"logits_to_keep": columns} if self._picks else {}
             logits = inner(input_ids=ids, use_cache=False, **picked).logits
-            logits = logits if self._picks else logits[:, columns]
-            return _summed(logits.flatten(0, 1)[rows], targets)
-        hidden = decoder(input_ids=ids, use_cache=False).last_hidden_state
-        return sliced_loss(hidden[:, columns].flatten(0, 1)[rows], head, targets)
+            places = torch.searchsorted(columns, rows % ids.shape[1]) if self._picks else rows % ids.shape[1]
+            return _summed(logits[rows // ids.shape[1], places], targets)
+        hidden = _hidden(decoder, ids, positions, bounds)
+        return sliced_loss(hidden.flatten(0, 1)[rows], head, targets)
+
+
+def _hidden(decoder: Any, ids: torch.Tensor, positions: torch.Tensor | None, bounds: torch.Tensor | None) -> Any:
+    apart = {} if positions is None else {"position_ids": positions}
+    if bounds is not None:
+        apart["cu_seq_lens_q"] = bounds
+    return decoder(input_ids=ids, use_cache=False, **apart).last_hidden_state
 
 
 def sliced_loss(
@@ -69,6 +91,8 @@ def sliced_loss(
         at_once: most logits held, over all targets of a slice.
     """
     size = max(1, at_once // head.weight.shape[0])
+    if type(head) is torch.nn.Linear and not head.weight.requires_grad and head.bias is None:
+        return cast(torch.Tensor, _FrozenHeadLoss.apply(hidden, head.weight, targets, size))
     if len(targets) <= size:
         return _summed(head(hidden), targets)
 
@@ -79,6 +103,36 @@ def sliced_loss(
     for some, of_them in zip(hidden.split(size), targets.split(size), strict=True):
         total = total + checkpoint(part, some, of_them, use_reentrant=False)
     return total
+
+
+class _FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]
+    """The loss through a frozen head, its gradient taken slice by slice in the forward.
+
+    Two products with the head instead of three, and no logits are held for the backward.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, size: int) -> torch.Tensor:
+        exact = torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else None
+        weight = weight if exact is None else weight.to(exact)
+        wanted = ctx.needs_input_grad[0]
+        grad = torch.empty_like(hidden) if wanted else None
+        total = hidden.new_zeros((), dtype=torch.float32)
+        for start in range(0, len(targets), size):
+            part = slice(start, start + size)
+            logits = (hidden[part].to(weight.dtype) @ weight.T).float()
+            top = torch.logsumexp(logits, dim=-1)
+            total += (top - logits.gather(1, targets[part, None])[:, 0]).sum()
+            if grad is not None:
+                chances = logits.sub_(top[:, None]).exp_()
+                chances[torch.arange(len(chances), device=chances.device), targets[part]] -= 1.0
+                grad[part] = (chances.to(weight.dtype) @ weight).to(grad.dtype)
+        ctx.grad = grad
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        return ctx.grad * above.to(ctx.grad.dtype), None, None, None
 
 
 def _summed(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -103,3 +157,25 @@ def _decoder_and_head(inner: Any, autocast: torch.dtype | None) -> tuple[Any, An
     finally:
         inner.train(mode)
     return (decoder, head) if torch.allclose(seen.float(), wanted.float(), atol=1e-3, rtol=1e-3) else (None, None)
+
+
+def _packs(decoder: Any, autocast: torch.dtype | None) -> bool:
+    """Whether two samples in one row come out as each does alone; tried rather than looked up."""
+    if decoder is None:
+        return False
+    mode, device = decoder.training, decoder.device
+    ids = torch.arange(8, device=device)[None] % 5
+    positions = torch.tensor([[0, 1, 2, 0, 1, 2, 3, 4]], device=device)
+    bounds = torch.tensor([0, 3, 8], device=device, dtype=torch.int32)
+    try:
+        decoder.eval()
+        with torch.no_grad(), torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+            together = _hidden(decoder, ids, positions, bounds)
+            alone = torch.cat([_hidden(decoder, ids[:, part], None, None) for part in (slice(3), slice(3, 8))], dim=1)
+            mixed = _hidden(decoder, ids, None, None)
+    except (AttributeError, TypeError, ValueError, RuntimeError, ImportError):
+        return False
+    finally:
+        decoder.train(mode)
+    # Rounding must be small beside what seeing each other's tokens would do.
+    return bool((together - alone).float().norm() < 0.1 * (mixed - alone).float().norm())

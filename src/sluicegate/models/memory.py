@@ -1,7 +1,8 @@
-"""Whether a base model is loaded in 4-bit, and the memory that training is expected to take: pure arithmetic.
+"""Whether a base model is loaded in 4-bit, and the memory that training takes: pure arithmetic.
 
-It knows sizes, not models: counts come from a model without weights, free memory from the device. The
-forecast is a plain sum of what must lie in memory at once.
+It knows sizes, not models: counts come from a model without weights, free memory from the device. `Need` is the sum of
+what must lie in a GPU's memory at once, and how many layers may keep their activations within a limit. A training puts
+into it what one layer is measured to take (`fitting`), a forecast what its shape says.
 """
 
 from __future__ import annotations
@@ -18,12 +19,72 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 Source: QLoRA, arXiv 2305.14314, section 3, double quantisation."""
 ADAM_BYTES = 16
 """Bytes of a trained weight in fp32: itself, its gradient and two moments."""
-LOGITS_AT_ONCE = 2**26
-"""Logits that the loss holds at once: 256 MiB in fp32, and as much again for each of their gradients."""
+LOGITS_AT_ONCE = 2**25
+"""Logits that the loss holds at once."""
+HEAD_BYTES = 14
+"""Of a logit held: in bf16, in fp32 and once more while they are summed, and its gradient in fp32 and bf16."""
 CUBLAS_BYTES = 2**26
 """What the matrix library of a GPU holds for itself."""
 SLACK = 0.9
-"""Share of the free memory that may be planned for; the rest is the allocator's and other programs'."""
+"""Share of the free memory that may be planned for before anything is loaded."""
+FILLED = 0.95
+"""Share of a GPU's memory that layers may fill; the rest is what the allocator cannot use."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNeed:
+    """What one layer takes, in bytes.
+
+    Args:
+        kept: between its forward and its backward, its input included.
+        working: most at once beyond that, in forward or backward.
+    """
+
+    kept: int
+    working: int
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a step takes on a GPU, in bytes.
+
+    Args:
+        still: weights, adapters, their gradients and moments.
+        layers: how many there are.
+        state: the hidden state that enters a layer.
+        layer: what one of them takes.
+        head: most that the loss takes at once.
+    """
+
+    still: int
+    layers: int
+    state: int
+    layer: LayerNeed
+    head: int
+
+    def peak(self, keeps: int) -> int:
+        """Most at once with so many layers kept: at the loss, in a kept layer's backward, in one computed again.
+
+        >>> need = Need(still=100, layers=4, state=1, layer=LayerNeed(kept=10, working=5), head=3)
+        >>> need.peak(0), need.peak(1), need.peak(4)
+        (119, 118, 145)
+        """
+        again = self.layers - keeps
+        kept = again * self.state + keeps * self.layer.kept
+        most = kept + self.head
+        if keeps:
+            most = max(most, kept + self.layer.working)
+        if again:
+            most = max(most, again * self.state + self.layer.kept + self.layer.working)
+        return self.still + most
+
+    def keeps(self, limit: float) -> int:
+        """Most layers that can be kept within so many bytes; 0 where even that is too much.
+
+        >>> Need(still=100, layers=4, state=1, layer=LayerNeed(kept=10, working=5), head=3).keeps(128)
+        2
+        """
+        return next((count for count in range(self.layers, 0, -1) if self.peak(count) <= limit), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +108,46 @@ class Size:
     vocabulary: int
 
 
-def forecast_gib(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int, gpu: bool) -> float:
+def forecast_gib(
+    size: Size, settings: TrainSettings, *, in_4bit: bool, window: int, gpu: bool, limit_gib: float | None = None
+) -> float:
     """Memory for weights, adapters, their optimizer and one micro-batch of full windows, in GiB.
 
-    On a GPU a block's inputs are kept and the rest is computed again (gradient checkpointing), so one block's
-    activations count; on a CPU those of every block do.
+    Args:
+        window: most tokens of a sample.
+        gpu: there a layer's input is kept and the rest is computed again; on a CPU all is kept.
+        limit_gib: of the GPU's memory, which kept layers fill; None: no layer is kept.
     """
     tokens = settings.batch_size * window
-    plain = 2 if gpu else 4
-    if settings.lora_r == 0:
-        weights = size.parameters * ADAM_BYTES
-    else:
+    plain = 2 if gpu and settings.lora_r else 4
+    trained = settings.lora_r * size.rows_and_columns if settings.lora_r else size.parameters
+    weights = trained * ADAM_BYTES
+    if settings.lora_r:
         small = size.parameters - size.linear
-        weights = int(small * plain + size.linear * (NF4_BYTES if in_4bit else plain))
-        weights += settings.lora_r * size.rows_and_columns * ADAM_BYTES
-    # Activations are in fp32 on either: on a GPU the norms, which are, make them so.
-    block = tokens * (8 * size.width + 4 * size.widest) * 4
-    kept = tokens * size.width * size.layers * 4 + block + CUBLAS_BYTES if gpu else block * size.layers
-    # Logits in the model's precision and in fp32, their logarithms and their gradient.
-    head = min(tokens * size.vocabulary, LOGITS_AT_ONCE) * (plain + 12)
-    return (weights + kept + head) / GIB
+        weights += int(small * plain + size.linear * (NF4_BYTES if in_4bit else plain))
+    logits = min(tokens * size.vocabulary, LOGITS_AT_ONCE)
+    if not gpu:
+        block = tokens * (8 * size.width + 4 * size.widest) * 4
+        return (weights + block * size.layers + logits * (plain + 12)) / GIB
+    need = Need(weights, size.layers, tokens * size.width * plain, _layer(size, settings, tokens), logits * HEAD_BYTES)
+    return need.peak(need.keeps(limit_gib * GIB) if limit_gib else 0) / GIB
+
+
+def filled_gib(settings: TrainSettings, free_gib: float) -> float:
+    """How much of a GPU's free memory a training may fill: VRAM_LIMIT_GB, and never quite all."""
+    return min(FILLED * free_gib, settings.vram_limit_gb or free_gib)
+
+
+def _layer(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
+    """What a compiled layer takes on a GPU.
+
+    Inputs of linear layers are kept in bf16, and with dropout what each adapter sees, with its mask. An 8B layer was
+    measured at 140 to 150 kB a token, and a third more at work (H100, 2,048 and 8,192 tokens, no dropout).
+    """
+    values = 2 * (7 * size.width + 3 * size.widest)
+    dropped = 3 * (6 * size.width + size.widest) if settings.lora_r and settings.lora_dropout else 0
+    kept = tokens * (values + dropped) * (1 if settings.lora_r else 2)
+    return LayerNeed(kept, kept * 4 // 3)
 
 
 def decide(settings: TrainSettings, size: Size, *, window: int, gpu: bool, free_gib: float) -> tuple[bool, str]:

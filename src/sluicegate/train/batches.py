@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sluicegate.models import Example
-
 Item = TypeVar("Item")
 
 
@@ -114,12 +112,3 @@ def share(items: Sequence[Item], rank: int, processes: int) -> list[Item]:
     ['b', 'd']
     """
     return list(items[rank::processes])
-
-
-def micro_batches(examples: Sequence[Example], size: int) -> list[list[Example]]:
-    """Examples in batches of at most `size`, the longest first, each with others of about its length.
-
-    A step's loss is normalised over all its tokens, so who shares a batch with whom changes padding and nothing else.
-    """
-    ordered = sorted(examples, key=lambda example: -example.tokens)
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]

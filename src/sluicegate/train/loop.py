@@ -149,6 +149,9 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -
         seed=settings.seed,
     )
     learner.scored.train()
+    told = learner.settle(settings.batch_size, steps=plan.steps)
+    if told and accelerator.is_main_process:
+        say(f"{settings.model_name}: {told}")
     names = trained(learner.model)
     return Training(
         settings=settings,

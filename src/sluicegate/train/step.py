@@ -19,7 +19,7 @@ from sluicegate.console import say
 from sluicegate.errors import UserError
 from sluicegate.models import Example, Learner
 from sluicegate.settings import TrainSettings
-from sluicegate.train.batches import Schedule, learning_rate, micro_batches, share
+from sluicegate.train.batches import Schedule, learning_rate, share
 
 Value = TypeVar("Value")
 
@@ -101,7 +101,7 @@ def _gradients(training: Training, examples: Sequence[Example], step: int, micro
     targets = sum(example.targets for example in examples)
     mine = share(sorted(examples, key=lambda example: -example.tokens), accelerator.process_index, processes)
     # A process without a sample still has to meet the others when gradients are exchanged.
-    batches = micro_batches(mine, micro_batch) or [[examples[0]]]
+    batches = training.learner.batches(mine, micro_batch) or [[examples[0]]]
     weight = (1.0 if mine else 0.0) / targets
     training.optimizer.zero_grad(set_to_none=True)
     seeded(training.settings.seed, step, accelerator.process_index)
@@ -109,7 +109,7 @@ def _gradients(training: Training, examples: Sequence[Example], step: int, micro
     for number, batch in enumerate(batches, start=1):
         exchange = contextlib.nullcontext() if number == len(batches) else accelerator.no_sync(training.model)
         with exchange:
-            part = training.model(**_on_device(training, batch)) * weight
+            part = training.model(**_on_device(training, batch, micro_batch)) * weight
             # Gradients are averaged over the processes, and a sum is wanted.
             accelerator.backward(part * processes)
         loss += part.detach()
@@ -124,11 +124,11 @@ def validation_loss(training: Training, micro_batch: int, stop: Callable[[], boo
     total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
     scored.eval()
     with torch.no_grad():
-        for batch in micro_batches(mine, micro_batch):
+        for batch in training.learner.batches(mine, micro_batch):
             if stop():
                 total[1] = 1.0
                 break
-            total[0] += scored(**_on_device(training, batch)).double()
+            total[0] += scored(**_on_device(training, batch, micro_batch)).double()
     scored.train()
     loss, stops = accelerator.reduce(total, "sum").tolist()
     return None if stops else loss / sum(example.targets for example in training.val)
@@ -203,9 +203,9 @@ def peak_bytes() -> int:
     return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0
 
 
-def _on_device(training: Training, batch: Sequence[Example]) -> dict[str, Any]:
+def _on_device(training: Training, batch: Sequence[Example], micro_batch: int) -> dict[str, Any]:
     device = training.accelerator.device
-    return {name: tensor.to(device) for name, tensor in training.learner.batch(batch).items()}
+    return {name: tensor.to(device) for name, tensor in training.learner.batch(batch, micro_batch).items()}
 
 
 def refuse_not_finite(what: str, value: float, step: int) -> None:

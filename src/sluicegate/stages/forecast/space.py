@@ -8,6 +8,7 @@ from sluicegate.stages.forecast.counts import tokens_generated
 from sluicegate.stages.forecast.layout import Figure, Stage, Trained, made, of_all, summed, weights
 from sluicegate.stages.forecast.priors import DISK_RATIO, MEMORY_RATIO
 from sluicegate.stages.forecast.records import Quantity
+from sluicegate.stages.forecast.shapes import Shape
 from sluicegate.stages.forecast.span import NOTHING, Span, around, exactly
 
 
@@ -20,14 +21,24 @@ def vram(stage: Stage) -> Figure:
         trained = stage.arms[arm]
         if trained.shape is None:
             return Figure(None, "unknown")
-        window = min(trained.settings.max_seq_length, trained.shape.positions)
-        gib = memory.forecast_gib(
-            trained.shape.size, trained.settings, in_4bit=trained.in_4bit, window=window, gpu=True
-        )
+        needed, filled = (_training_gib(trained, trained.shape, limit) for limit in (None, machine.gib))
         ratio = stage.measured.memory_ratio(arm)
         seen = around(ratio.value, MEMORY_RATIO) if ratio else priors.VRAM
-        figures.append(Figure(seen * gib, ratio.basis if ratio else "models.memory"))
+        span = (seen * needed).at_least(around(filled, priors.FILLED_RATIO)) if filled > needed else seen * needed
+        figures.append(Figure(span, ratio.basis if ratio else "models.memory"))
     return max(figures, key=lambda figure: figure.span.expected if figure.span else 0.0)
+
+
+def _training_gib(trained: Trained, shape: Shape, limit: float | None) -> float:
+    """Peak of a training that fills a GPU of so many GiB; None: of one that takes no more than it must."""
+    return memory.forecast_gib(
+        shape.size,
+        trained.settings,
+        in_4bit=trained.in_4bit,
+        window=min(trained.settings.max_seq_length, shape.positions),
+        gpu=True,
+        limit_gib=limit and memory.filled_gib(trained.settings, limit),
+    )
 
 
 def fits(stage: Stage, peak: Quantity) -> str:

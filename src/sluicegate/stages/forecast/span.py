@@ -44,6 +44,10 @@ class Span:
         """
         return Span(1 / self.high, 1 / self.expected, 1 / self.low)
 
+    def at_least(self, other: Span) -> Span:
+        """The larger of two figures, end by end."""
+        return Span(max(self.low, other.low), max(self.expected, other.expected), max(self.high, other.high))
+
     def at_most(self, limit: float) -> Span:
         """With every end cut at a limit."""
         return Span(min(self.low, limit), min(self.expected, limit), min(self.high, limit))

@@ -1,0 +1,95 @@
+"""A model's decoder layers as training runs them: compiled, and each either computed again for its gradient or kept.
+
+A layer that is computed again keeps its input alone; one that is kept spares a third of its arithmetic and takes memory
+for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`).
+One graph serves all layers: it is compiled for the first and its guards hold for the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from sluicegate.models.memory import LayerNeed
+
+GRAPHS = 64
+"""Graphs of a layer that are kept: each width of a pack has one for training and one for validation."""
+
+
+class Layers:
+    """All decoder layers of a model; made once, it stands in for their forwards.
+
+    Args:
+        model: its layers must be transformers' `GradientCheckpointingLayer`s.
+
+    Attributes:
+        keeps: how many of the last layers keep what their gradients need; the last, because backward frees theirs
+            before an earlier layer is computed again.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.all = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+        self.keeps = 0
+        self._run: Callable[..., Any] = _plain
+        self._seen: dict[str, Any] | None = None
+        for place, layer in enumerate(self.all):
+            layer.gradient_checkpointing = False
+            layer.forward = self._forward(layer, place)
+
+    def compile(self, wanted: bool) -> None:
+        """Whether layers run compiled; a shape is compiled when it first occurs."""
+        if wanted:
+            torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
+        self._run = torch.compile(_plain, dynamic=False) if wanted else _plain
+
+    def _forward(self, layer: Any, place: int) -> Callable[..., Any]:
+        def forward(hidden: torch.Tensor, **how: Any) -> Any:
+            if self._seen is not None and place == 0:
+                self._seen |= {"": hidden, **how}
+            again = place < len(self.all) - self.keeps and layer.training and torch.is_grad_enabled()
+            if again:
+                return checkpoint(self._run, layer, hidden, use_reentrant=False, **how)
+            return self._run(layer, hidden, **how)
+
+        return forward
+
+    @contextlib.contextmanager
+    def seen(self) -> Iterator[dict[str, Any]]:
+        """What the model hands to its first layer, while it runs within this context; the hidden state has no name."""
+        self._seen = {}
+        try:
+            yield self._seen
+        finally:
+            self._seen = None
+
+    def taken(self, hidden: torch.Tensor, how: dict[str, Any]) -> LayerNeed:
+        """What the first layer takes for such an input: it is run forward and backward, twice, on a GPU.
+
+        Args:
+            hidden: [B, T, H] as the layer gets it.
+            how: the rest of its input, from `seen`.
+        """
+        layer = self.all[0]
+        for _ in range(2):  # the first time it is compiled, which takes memory of its own
+            torch.cuda.synchronize()
+            start = hidden.detach().requires_grad_()
+            before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            out = self._run(layer, start, **how)
+            kept = torch.cuda.memory_allocated() - before
+            (out[0] if isinstance(out, tuple) else out).backward(torch.ones_like(hidden))
+            torch.cuda.synchronize()
+            peak = torch.cuda.max_memory_allocated() - before
+            layer.zero_grad(set_to_none=True)
+            del out, start
+        return LayerNeed(kept, peak - kept)
+
+
+def _plain(layer: Any, hidden: torch.Tensor, **how: Any) -> Any:
+    forward = type(layer).forward
+    return getattr(forward, "__wrapped__", forward)(layer, hidden, **how)
