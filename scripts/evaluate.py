@@ -22,7 +22,7 @@ try:
     from sluicegate.data.reader import read_samples
     from sluicegate.errors import UserError
     from sluicegate.evaluate import evaluate, summary
-    from sluicegate.evaluators import EVALUATORS
+    from sluicegate.evaluators import EVALUATORS, load
     from sluicegate.records import Sample
 except ModuleNotFoundError as missing:
     print(
@@ -68,8 +68,9 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Generate and evaluate for both arms."""
     told = parser().parse_args(argv)
+    metrics = list(EVALUATORS) if told.all_metrics else names(told.metrics)
+    load(metrics)  # an unknown one is told before anything is generated
     data = gather(told.test_set, told.scenarios, told.out)
-    metrics = list(EVALUATORS) if told.all_metrics else [name for name in told.metrics.split(",") if name]
     scores = []
     for arm in ARMS:
         predictions = getattr(told, f"{arm}_predictions") or generate(told, arm, data)
@@ -90,6 +91,11 @@ def generate(told: argparse.Namespace, arm: str, data: Path) -> Path:
     return out
 
 
+def names(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def gather(paths: Sequence[Path], scenarios: str | None, out: Path) -> Path:
     """The test sets as one file in the output folder, which is never replaced by another.
 
@@ -97,7 +103,7 @@ def gather(paths: Sequence[Path], scenarios: str | None, out: Path) -> Path:
         UserError: a repeated id, no sample left, or other samples in the output folder.
     """
     samples = [sample for path in paths for sample in read_samples(path)]
-    wanted = {name for name in (scenarios or "").split(",") if name}
+    wanted = set(names(scenarios or ""))
     have = sorted({sample.scenario for sample in samples})
     if missing := sorted(wanted - set(have)):
         raise UserError(f"--scenarios: none of {', '.join(missing)}", wanted=", ".join(have), seen=scenarios or "")

@@ -32,6 +32,16 @@ class Evaluator(Protocol):
 EVALUATORS = {
     "exact_match": "sluicegate.evaluators.exact_match",
     "functional_correctness": "sluicegate.evaluators.functional_correctness",
+    "code_accuracy": "sluicegate.evaluators.code_accuracy",
+    "codebleu": "sluicegate.evaluators.codebleu",
+    "coherence": "sluicegate.evaluators.coherence",
+    "length": "sluicegate.evaluators.length",
+    "relevance": "sluicegate.evaluators.relevance",
+    "safety": "sluicegate.evaluators.safety",
+    "semantic_similarity": "sluicegate.evaluators.semantic_similarity",
+    "structural_similarity": "sluicegate.evaluators.structural_similarity",
+    "style": "sluicegate.evaluators.style",
+    "token_f1": "sluicegate.evaluators.token_f1",
 }
 
 
