@@ -9,6 +9,7 @@ elsewhere take the place of a model.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,9 @@ try:
     from sluicegate import cli, jsonl
     from sluicegate.__main__ import guard
     from sluicegate.data.reader import read_samples
-    from sluicegate.errors import UserError
-    from sluicegate.evaluate import evaluate, summary
-    from sluicegate.evaluators import baselines, fitting, load
+    from sluicegate.errors import INCONCLUSIVE, UserError
+    from sluicegate.evaluate import evaluate, out_of_budget, summary
+    from sluicegate.evaluators import EVALUATORS, baselines, fitting, load, paid
     from sluicegate.records import Sample
 except ModuleNotFoundError as missing:
     print(
@@ -68,10 +69,11 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Generate and evaluate for both arms."""
     told = parser().parse_args(argv)
+    if not told.all_metrics:
+        load(names(told.metrics))  # an unknown one is told before anything is generated
     data = gather(told.test_set, told.scenarios, told.out)
     samples = jsonl.read(Sample, data)[: told.limit]
-    every = fitting(sample.scenario for sample in samples)
-    metrics = every if told.all_metrics else [name for name in told.metrics.split(",") if name]
+    metrics = every_metric(samples) if told.all_metrics else names(told.metrics)
     scores = []
     for arm in ARMS:
         predictions = getattr(told, f"{arm}_predictions") or generate(told, arm, data)
@@ -79,7 +81,13 @@ def run(argv: Sequence[str]) -> int:
     print(summary(scores, baselines.keep(told.out, samples, load(metrics))))
     files = [f"--{arm}-results {told.out / f'{arm}-results.jsonl'}" for arm in ARMS]
     print(f"next: python {Path(sys.argv[0]).with_name('stats_analysis.py')} {' '.join(files)}")
-    return 0
+    return INCONCLUSIVE if out_of_budget(scores) else 0
+
+
+def every_metric(samples: Sequence[Sample]) -> list[str]:
+    """All metrics that fit the samples; those that a judge is paid for only where one is named."""
+    judged = paid(EVALUATORS) if os.environ.get("JUDGE_BASE_URL") else []
+    return [*fitting(sample.scenario for sample in samples), *judged]
 
 
 def generate(told: argparse.Namespace, arm: str, data: Path) -> Path:
@@ -92,6 +100,11 @@ def generate(told: argparse.Namespace, arm: str, data: Path) -> Path:
     return out
 
 
+def names(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def gather(paths: Sequence[Path], scenarios: str | None, out: Path) -> Path:
     """The test sets as one file in the output folder, which is never replaced by another.
 
@@ -99,7 +112,7 @@ def gather(paths: Sequence[Path], scenarios: str | None, out: Path) -> Path:
         UserError: a repeated id, no sample left, or other samples in the output folder.
     """
     samples = [sample for path in paths for sample in read_samples(path)]
-    wanted = {name for name in (scenarios or "").split(",") if name}
+    wanted = set(names(scenarios or ""))
     have = sorted({sample.scenario for sample in samples})
     if missing := sorted(wanted - set(have)):
         raise UserError(f"--scenarios: none of {', '.join(missing)}", wanted=", ".join(have), seen=scenarios or "")

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         _add_train,
         _add_generate,
         _add_evaluate,
+        _add_cost,
         _add_compare,
         _add_gate,
         _add_report,
@@ -205,6 +206,17 @@ def _add_evaluate(parts: Parts) -> None:
     part.add_argument("--metrics", default="functional_correctness,exact_match", help="comma-separated")
     part.add_argument("--limit", type=int, help="only the first N samples")
     part.add_argument("--workers", type=int, help="programs run side by side (default: the cores)")
+
+
+def _add_cost(parts: Parts) -> None:
+    part = _part(parts, "cost", "Show what judges and machines cost: spent, reserved and forecast of each stage.")
+    part.add_argument(
+        "where", nargs="?", metavar="RUNS|STUDY", help="folder of runs, judge's ledger, or study (default: --runs)"
+    )
+    part.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where a study's runs lie (default: runs)")
+    part.add_argument(
+        "--release", action="store_true", help="count what killed processes had reserved as not spent; see the bill"
+    )
 
 
 def _add_compare(parts: Parts) -> None:

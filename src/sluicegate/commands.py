@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluicegate.errors import RETRY, UserError
+from sluicegate.errors import INCONCLUSIVE, RETRY, UserError
 
 if TYPE_CHECKING:
     from sluicegate.records import Verdict
@@ -189,10 +189,10 @@ def evaluate(arguments: Namespace) -> int:
     """Scores."""
     from sluicegate.data.reader import read_samples
     from sluicegate.evaluate import evaluate as score
-    from sluicegate.evaluate import summary
+    from sluicegate.evaluate import out_of_budget, summary
     from sluicegate.evaluators import baselines, load
 
-    metrics = [name for name in arguments.metrics.split(",") if name]
+    metrics = [name.strip() for name in arguments.metrics.split(",") if name.strip()]
     scores = score(
         arguments.data,
         arguments.predictions,
@@ -203,6 +203,18 @@ def evaluate(arguments: Namespace) -> int:
     )
     fixed = baselines.keep(arguments.out.parent, read_samples(arguments.data)[: arguments.limit], load(metrics))
     print(summary(scores, fixed))
+    if left := out_of_budget(scores):
+        print(f"evaluate: {left} of {len(scores)} rows are not judged: the judge's budget is used up", file=sys.stderr)
+        print("  mend:   raise JUDGE_DOLLARS or the stage's dollars, then run the same command", file=sys.stderr)
+        return INCONCLUSIVE
+    return 0
+
+
+def cost(arguments: Namespace) -> int:
+    """What was spent, is reserved and is forecast."""
+    from sluicegate.stages.spending import command
+
+    print(command(arguments.where or str(arguments.runs), arguments.runs, release=arguments.release))
     return 0
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate import folder, jsonl
+from sluicegate import judge as judging
 from sluicegate.console import Progress
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
@@ -67,12 +68,13 @@ def evaluate(
         rows = _kept(out, work)
         missing = [job for job in _jobs(work, asked, judges) if job.key not in rows]
         progress = progress or Progress(f"evaluate {work.model}", len(missing))
-        _note_inputs(out, work, asked)
-        with jsonl.Journal(out) as journal, progress:
-            for done, score in enumerate(_in_order(_score, missing, workers or _cores()), start=1):
-                journal.append(score)
-                rows[_key(score)] = score
-                progress.update(done)
+        with judging.sitting(_rubrics(missing), out) as judge:
+            _note_inputs(out, work, asked)
+            with jsonl.Journal(out) as journal, progress:
+                for done, score in enumerate(_scored(missing, workers, judge), start=1):
+                    journal.append(score)
+                    rows[_key(score)] = score
+                    progress.update(done)
         for job in _unanswered(work, asked, judges):
             rows[_key(job)] = job
         _settle(out, rows, work, metrics)
@@ -158,8 +160,28 @@ def _unanswered(work: _Work, samples: Iterable[Sample], judges: Sequence[Evaluat
             yield from (Score(sample.id, work.model, 0, judge.NAME, None, NO_PREDICTION) for judge in judges)
 
 
-def _in_order(work: Callable[[_Job], Score], jobs: Sequence[_Job], workers: int) -> Iterator[Score]:
-    """Results in the order of the jobs, a bounded number of jobs ahead."""
+def _rubrics(jobs: Iterable[_Job]) -> dict[str, str]:
+    """Judged metric → its rubric, of the jobs that a judge must be asked for."""
+    return {
+        job.judge.NAME: str(rubric)
+        for job in jobs
+        if (rubric := getattr(job.judge, "RUBRIC", None)) and job.answer.finish != "error"
+    }
+
+
+def _scored(jobs: Sequence[_Job], workers: int | None, judge: judging.Judge | None) -> Iterator[Score]:
+    """What costs nothing first, then what a judge is asked, which waits more than it works."""
+    judged = set(_rubrics(jobs))
+    yield from _in_order(_score, [job for job in jobs if job.judge.NAME not in judged], workers or _cores())
+    if judge is not None:
+        asked = [job for job in jobs if job.judge.NAME in judged]
+        yield from _in_order(_score, asked, workers or max(_cores(), judging.AT_ONCE), judge.hush)
+
+
+def _in_order(
+    work: Callable[[_Job], Score], jobs: Sequence[_Job], workers: int, leave: Callable[[], None] = lambda: None
+) -> Iterator[Score]:
+    """Results in the order of the jobs, a bounded number of jobs ahead; `leave` is called where it ends early."""
     with ThreadPoolExecutor(workers, thread_name_prefix="evaluate") as pool:
         ahead: deque[Future[Score]] = deque()
         try:
@@ -169,6 +191,9 @@ def _in_order(work: Callable[[_Job], Score], jobs: Sequence[_Job], workers: int)
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
+        except BaseException:
+            leave()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -180,6 +205,11 @@ def _key(score: Score) -> Key:
 def unsettled(out: Path) -> bool:
     """Whether a score file holds rows that would be scored again: what was our failure, not the model's."""
     return any(not _settled(row) for row in jsonl.read(Score, out))
+
+
+def out_of_budget(scores: Iterable[Score]) -> int:
+    """Rows that are not judged because the judge's cap did not allow it; a larger one lets them be."""
+    return sum(row.value is None and row.why.startswith(judging.OUT_OF_BUDGET) for row in scores)
 
 
 def _settled(score: Score) -> bool:

@@ -119,8 +119,8 @@ class Endpoint:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Endpoint]]:
     """Starts endpoints, and makes pauses between tries short."""
+    from sluicegate.endpoint import Patience
     from sluicegate.generate import endpoint
-    from sluicegate.generate.endpoint import Patience
 
     monkeypatch.setattr(endpoint, "PATIENCE", Patience(tries=3, first_wait_s=0.01, longest_wait_s=0.1, timeout_s=2.0))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from sluicegate import jsonl
+from sluicegate.endpoint import Patience
+from sluicegate.endpoint.reply import FINISHES
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.generate import Request, endpoint, generate
-from sluicegate.generate.reply import FINISHES
 from sluicegate.records import Prediction, Sample
 
 pytestmark = pytest.mark.process
@@ -203,7 +204,7 @@ def test_a_silent_server_runs_into_the_time_limit(
         return chat("too late")
 
     server = serve(silent)
-    monkeypatch.setattr(endpoint, "PATIENCE", endpoint.Patience(2, 0.01, 0.1, 0.2))
+    monkeypatch.setattr(endpoint, "PATIENCE", Patience(2, 0.01, 0.1, 0.2))
     with pytest.raises(UserError, match="no answer") as caught:
         generate(at(request_, server.url, limit=1))
     done.set()
@@ -226,7 +227,7 @@ def test_a_drip_of_bytes_runs_into_the_time_limit(request_: Request, monkeypatch
 
         thread = threading.Thread(target=drip)
         thread.start()
-        monkeypatch.setattr(endpoint, "PATIENCE", endpoint.Patience(1, 0.01, 0.1, 0.3))
+        monkeypatch.setattr(endpoint, "PATIENCE", Patience(1, 0.01, 0.1, 0.3))
         with pytest.raises(UserError, match="no answer") as caught:
             generate(at(request_, f"http://127.0.0.1:{server.getsockname()[1]}/v1", limit=1))
         over.set()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate import jsonl
+from sluicegate.evaluators import EVALUATORS, paid
 from sluicegate.records import Prediction, Sample, Score
 
 pytestmark = pytest.mark.process
@@ -55,11 +56,24 @@ def test_two_arms_are_scored_on_several_test_sets(folder: Path) -> None:
     done = run("evaluate.py", *GIVEN, "--test-sets", "python.jsonl", "bugfix.jsonl", "--all-metrics", cwd=folder)
     assert done.returncode == 0, done.stderr
     control = jsonl.read(Score, folder / "results" / "control-results.jsonl")
-    assert len(control) == 12 * 2
-    assert {row.metric for row in control} == {"exact_match", "functional_correctness"}
+    assert len(control) == 12 * (len(EVALUATORS) - len(paid(EVALUATORS)))
+    assert {row.metric for row in control} == set(EVALUATORS) - set(paid(EVALUATORS))
     assert "control     functional_correctness  0.500  12      100%" in done.stdout
     assert "experiment  functional_correctness  1.000  12      100%" in done.stdout
     assert "stats_analysis.py --control-results results/control-results.jsonl" in done.stdout
+
+
+def test_names_may_have_blanks_between_them_and_an_unknown_one_is_told_before_anything_is_made(folder: Path) -> None:
+    some = [*PYTHON_ONLY, "--test-set", "python.jsonl", "--scenarios", " python ,", "--limit", 1]
+    done = run("evaluate.py", *some, "--metrics", "exact_match, token_f1,", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    rows = jsonl.read(Score, folder / "results" / "control-results.jsonl")
+    assert [row.metric for row in rows] == ["exact_match", "token_f1"]
+    done = run("evaluate.py", *some, "--metrics", "token_f2", "--out", "none", cwd=folder)
+    assert done.returncode == 2
+    assert "did you mean token_f1?" in done.stderr
+    assert all(name in done.stderr for name in EVALUATORS)
+    assert not (folder / "none").exists()
 
 
 def test_scenarios_limit_and_metrics_choose(folder: Path) -> None:

@@ -15,9 +15,10 @@ import pytest
 
 from sluicegate import compare, folder, jsonl, runners, study
 from sluicegate.errors import Interrupted, UserError
+from sluicegate.judge import Note
 from sluicegate.records import Outcome, Prediction, Sample, Score, Verdict, from_json, to_json
 from sluicegate.runners import Job, Result
-from sluicegate.stages import ledger, register
+from sluicegate.stages import evidence, ledger, register
 from sluicegate.stages import run as stages
 from sluicegate.stages.budget import Meter
 from sluicegate.stages.plan import Plan, resolve
@@ -656,3 +657,30 @@ def test_a_go_stands_where_the_stage_was_run_once_more_and_decided_nothing(puppe
     found = register.read(folder.attempts(order.runs, "demo", 4)[0])
     assert found is not None and found.former is not None
     assert found.former.attempt == folder.attempts(order.runs, "demo", 3)[0].name
+
+
+def test_a_judge_without_money_leaves_the_stage_open_and_more_money_goes_on(puppet: Puppet, order: Order) -> None:
+    """`evaluate` ends with the code of INCONCLUSIVE: nothing is compared, and no row passes for all of them."""
+    stages.run_through(order, 2, quiet)
+    puppet.done.clear()
+    puppet.fails["evaluate experiment-s0"] = lambda: Result(15, 0.1, "the judge's budget is used up")
+    verdict = stages.run_stage(order, 3, quiet)
+    assert (verdict.outcome, verdict.open, verdict.alpha) == (Outcome.INCONCLUSIVE, True, 0.0)
+    assert [check.name for check in verdict.checks if check.passed is False] == ["within_budget"]
+    assert "compare" not in puppet.done
+    puppet.fails.clear()
+    assert stages.run_stage(order, 3, quiet).outcome is Outcome.GO
+    assert len(folder.attempts(order.runs, "demo", 3)) == 1
+
+
+def test_who_judged_and_at_what_cost_is_evidence(puppet: Puppet, order: Order) -> None:
+    stages.run_through(order, 3, quiet)
+    attempt = folder.attempts(order.runs, "demo", 3)[0]
+    before = evidence.read(attempt, 3)
+    note = Note({}, attempt.name, spent=1.5)
+    jsonl.write_text(attempt / "scores" / "control-s0.jsonl.judge.json", to_json(note))
+    after = evidence.read(attempt, 3)
+    assert (before.judges, before.judging) == ({}, 0.0)
+    assert (after.judges, after.judging, after.dollars) == ({"control-s0": note}, 1.5, 1.5)
+    assert after.sha256 != before.sha256
+    assert Meter(DEMO, resolve(DEMO, 3), attempt, folder.Steps(attempt / "steps.json")).spent().dollars == 1.5

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from sluicegate import judge
 from sluicegate.compare.comparing import compare
 from sluicegate.compare.foreign import load_scores
 from sluicegate.compare.reduction import PASSES
@@ -45,6 +46,7 @@ def compare_files(
     before, after = (
         [row for path in paths for row in load_scores(path, metrics=named)] for paths in (control, experiment)
     )
+    _refuse_two_judges([*control, *experiment], named)
     told = names or (_named(control), _named(experiment))
     scenarios = {row.id: row.scenario for row in read_samples(data)} if data else {}
     found = compare(
@@ -95,3 +97,21 @@ def _only(control: Sequence[Score], experiment: Sequence[Score], names: tuple[st
         seen=f"both arms have {some(both)}" if both else f"{names[0]} has {some(before)}; {names[1]} has {some(after)}",
         mend="--primary METRIC" if both else "score both arms with the same metrics",
     )
+
+
+def _refuse_two_judges(paths: Sequence[Path], metrics: Sequence[str] | None) -> None:
+    """Grades of two judges, or of two rubrics, compare nothing."""
+    seen: dict[str, tuple[Path, judge.Judged]] = {}
+    for path in paths:
+        note = judge.read_note(path)
+        for metric, judged in note.metrics.items() if note else ():
+            if metrics is not None and metric not in metrics:
+                continue
+            other, known = seen.setdefault(metric, (path, judged))
+            if known.identity != judged.identity:
+                raise UserError(
+                    f"{metric}: judged by different judges",
+                    wanted=f"{known.model}, rubric {known.rubric}, at most {known.max_tokens} tokens, as in {other}",
+                    seen=f"{judged.model}, rubric {judged.rubric}, at most {judged.max_tokens} tokens, in {path}",
+                    mend=f"judge one of them again, or leave it out: --metrics without {metric}",
+                )

@@ -42,24 +42,50 @@ EVALUATORS = {
     "codebleu_k8s": "sluicegate.evaluators.kubernetes.codebleu",
     "k8s_quality": "sluicegate.evaluators.kubernetes.quality",
     "quality_gated": "sluicegate.evaluators.kubernetes.gated",
+    "code_accuracy": "sluicegate.evaluators.code_accuracy",
+    "codebleu": "sluicegate.evaluators.codebleu",
+    "coherence": "sluicegate.evaluators.coherence",
+    "judged_coherence": "sluicegate.evaluators.judged_coherence",
+    "judged_relevance": "sluicegate.evaluators.judged_relevance",
+    "judged_safety": "sluicegate.evaluators.judged_safety",
+    "judged_similarity": "sluicegate.evaluators.judged_similarity",
+    "length": "sluicegate.evaluators.length",
+    "relevance": "sluicegate.evaluators.relevance",
+    "safety": "sluicegate.evaluators.safety",
+    "semantic_similarity": "sluicegate.evaluators.semantic_similarity",
+    "structural_similarity": "sluicegate.evaluators.structural_similarity",
+    "style": "sluicegate.evaluators.style",
+    "token_f1": "sluicegate.evaluators.token_f1",
 }
 MANIFEST_METRICS = tuple(name for name, path in EVALUATORS.items() if ".kubernetes." in path)
 """Those that judge Kubernetes manifests."""
+PROGRAM_METRICS = frozenset(
+    {"functional_correctness", "codebleu", "coherence", "relevance", "safety", "structural_similarity", "style"}
+)
+"""Those that judge programs."""
 SCENARIO = "kubernetes"
 """The scenario whose answers are manifests."""
 
 
 def fitting(scenarios: Iterable[str]) -> list[str]:
-    """The metrics that have something to say of samples of these scenarios.
+    """The metrics that have something to say of samples of these scenarios, those that cost nothing.
 
-    >>> fitting(["python", "sql"]), fitting(["kubernetes"])[:3]
-    (['exact_match', 'functional_correctness'], ['exact_match', 'k8s_parses', 'k8s_object'])
+    >>> fitting(["python", "sql"])[:3], fitting(["kubernetes"])[:3]
+    (['exact_match', 'functional_correctness', 'code_accuracy'], ['exact_match', 'k8s_parses', 'k8s_object'])
     """
     found = {*scenarios}
-    left_out = (
-        {"functional_correctness"} if found == {SCENARIO} else set() if SCENARIO in found else {*MANIFEST_METRICS}
-    )
+    manifests, programs = SCENARIO in found, bool(found - {SCENARIO}) or not found
+    left_out = {*paid(EVALUATORS), *(() if manifests else MANIFEST_METRICS), *(() if programs else PROGRAM_METRICS)}
     return [name for name in EVALUATORS if name not in left_out]
+
+
+def paid(names: Iterable[str]) -> list[str]:
+    """Those that a judge is asked for, which costs money.
+
+    >>> paid(["exact_match", "judged_coherence"])
+    ['judged_coherence']
+    """
+    return [name for name in names if name in EVALUATORS and hasattr(import_module(EVALUATORS[name]), "RUBRIC")]
 
 
 def load(names: Iterable[str]) -> list[Evaluator]:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.records import Prediction, Sample, canonical, digest
 
+KEY_VARIABLE = "OPENAI_API_KEY"
+"""Where an endpoint's key is read from."""
 Key = tuple[str, int]
 """Sample id and draw: what one prediction is an answer to."""
 Batches = Generator[list[Prediction], None, None]

@@ -6,16 +6,15 @@ model that lies under the same name.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from sluicegate import jsonl
+from sluicegate.endpoint import address
 from sluicegate.errors import UserError
 from sluicegate.generate import registry
-from sluicegate.generate.request import Request
+from sluicegate.generate.request import KEY_VARIABLE, Request
 from sluicegate.records import digest
 
 CONFIGS = ("adapter_config.json", "config.json")
@@ -48,7 +47,7 @@ def locate(request: Request) -> Source:
             be reached, no such version.
     """
     if request.is_endpoint:
-        base = _base_address(request.model)
+        base = address(request.model, "model", KEY_VARIABLE)
         return Source("endpoint", base, base)
     if request.model.startswith(("runs:", "models:")):
         uri = registry.resolve(request.model, request.tracking_uri)
@@ -118,22 +117,3 @@ def _model_inside(root: Path, uri: str) -> Path:
             mend="name the artifact folder in the URI: runs:/RUN_ID/PATH",
         )
     return found[0]
-
-
-def _base_address(url: str) -> str:
-    """The address without a slash at its end; one with a secret is refused, since addresses are recorded."""
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise UserError("model: not an address", wanted="such as http://localhost:8000/v1", seen=repr(url)[:80])
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise UserError(
-            f"model: the address at {parts.hostname} carries credentials or a query",
-            wanted="a plain base address, such as https://host/v1",
-            seen="a part that could be a secret and would be recorded",
-            mend="put the key into OPENAI_API_KEY",
-        )
-    return url.rstrip("/")

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from sluicegate import folder
+from sluicegate import folder, judge
 from sluicegate.jsonl import write_text
 from sluicegate.records import to_json
 from sluicegate.stages.plan import Plan
@@ -127,13 +127,20 @@ class Meter:
             return None
         return Overrun(what, getattr(self.plan, what), round(getattr(spent, what), 6), step, left)
 
+    def exhausted(self, step: str, left: int) -> Overrun:
+        """That a judge's cap left answers unjudged: it is reserved for the worst case, so it is never passed."""
+        return Overrun("dollars", self.plan.dollars, round(self.spent().dollars, 6), step, left)
+
     def _judging(self) -> float:
-        """Dollars in the score files, each line read once."""
+        """Dollars of the judge: in the score files, each line read once, and in the notes of who judged."""
+        noted = 0.0
         for model in self.plan.models:
             path = self.attempt / folder.SCORES / f"{model.name}.jsonl"
             if path.exists():
                 self._judged[path] = _read_on(path, self._judged.get(path, _Read()))
-        return sum(found.dollars for found in self._judged.values())
+            if note := judge.read_note(path):
+                noted = max(noted, note.spent)
+        return noted or sum(found.dollars for found in self._judged.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluicegate import compare, folder, jsonl, stats, study
+from sluicegate import compare, folder, jsonl, judge, stats, study
 from sluicegate.data.content import duplicates
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
+from sluicegate.judge import Note
 from sluicegate.records import Check, Comparison, Prediction, Score, digest, from_json
 from sluicegate.stages import budget, register
 from sluicegate.stages.budget import Overrun
@@ -48,6 +49,7 @@ class Evidence:
         scored: model → its answers that have a score of the primary metric, be it None.
         judged: model → those of them that have a value.
         judging: dollars that judging cost.
+        judges: model → who judged its answers, where somebody did.
         comparisons: primary metric first.
         unsent: model → tracking lines that the server does not have.
         seconds: step → wall seconds.
@@ -68,6 +70,7 @@ class Evidence:
     scored: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, int] = field(default_factory=dict)
     judging: float = 0.0
+    judges: Mapping[str, Note] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     unsent: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -154,6 +157,8 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
     manifest = _json(attempt / folder.DATA / "manifest.json") or {}
     _refuse_altered(attempt / folder.DATA, manifest)
     scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl", name) for name in names}
+    notes = {name: judge.read_note(attempt / folder.SCORES / f"{name}.jsonl") for name in names}
+    judges = {name: note for name, note in notes.items() if note}
     pairs = attempt / folder.COMPARISONS
     checks = attempt / PREFLIGHT
     return Evidence(
@@ -170,7 +175,8 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl", name) for name in names},
         scored={name: len(_answers(scores[name], the_study.primary)) for name in names},
         judged={name: len(_answers(scores[name], the_study.primary, valued=True)) for name in names},
-        judging=round(sum(row.dollars for rows in scores.values() for row in rows), 6),
+        judging=_judging(scores, judges),
+        judges=judges,
         comparisons=_comparisons(pairs) if pairs.exists() else (),
         unsent=(_json(attempt / TRACKING) or {}).get("unsent", {}),
         seconds=folder.Steps(attempt / "steps.json").seconds(),
@@ -250,6 +256,12 @@ def _scores(path: Path, model: str) -> list[Score]:
     return rows
 
 
+def _judging(scores: Mapping[str, list[Score]], judges: Mapping[str, Note]) -> float:
+    """What the ledger had when the newest note was written: with lost calls and known pairs; else what the rows say."""
+    noted = max((note.spent for note in judges.values()), default=0.0)
+    return round(noted or sum(row.dollars for rows in scores.values() for row in rows), 6)
+
+
 def _refuse_others(path: Path, model: str, found: set[str]) -> None:
     """Two files that changed places would turn the verdict round."""
     if others := found - {model}:
@@ -268,5 +280,6 @@ def _digest(attempt: Path, names: list[str]) -> str:
         f"{folder.DATA}/manifest.json",
         *(f"{folder.ARMS}/{name}/result.json" for name in names),
         *(f"{part}/{name}.jsonl" for part in (folder.PREDICTIONS, folder.SCORES) for name in names),
+        *(f"{folder.SCORES}/{name}.jsonl{judge.NOTE}" for name in names),
     ]  # fmt: skip
     return digest({name: jsonl.sha256(attempt / name) if (attempt / name).exists() else None for name in sorted(files)})

@@ -19,7 +19,7 @@ BUILT = ("prompt_parity", "no_leak", "distinct_items", "fresh_items")
 FUTILITY_ALPHA = 0.05
 """Of a stage that decides nothing: its interval is the 90% one, whatever the study's alpha."""
 DECIDING = (
-    "prompt_parity", "no_leak", "distinct_items", "coverage",
+    "prompt_parity", "no_leak", "distinct_items", "coverage", "judge_fit",
     "gain_not_too_small", "gain_is_real", "recipe", "across_scenarios", "must_not_worsen", "older_gate",
 )  # fmt: skip
 
@@ -73,7 +73,7 @@ STAGES = (
     Stage(
         2, "small", "nothing breaks, and no sign of harm", "no crash, evaluation complete, gain not surely below 0",
         "small", 2.0, 3.0, BEGUN,
-        (*SHARED, "prompt_parity", "no_leak", "distinct_items", "coverage", "not_futile", "signal"),
+        (*SHARED, "prompt_parity", "no_leak", "distinct_items", "coverage", "judge_fit", "not_futile", "signal"),
         train_samples=20, test_samples=20, train=MappingProxyType({"epochs": 3.0}),
     ),
     Stage(

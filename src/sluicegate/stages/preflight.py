@@ -15,13 +15,16 @@ from pathlib import Path
 
 import psutil
 
-from sluicegate.evaluators import EVALUATORS
+from sluicegate.errors import UserError
+from sluicegate.evaluators import EVALUATORS, paid
+from sluicegate.judge import settings
 from sluicegate.records import Check
 from sluicegate.study import Study
 
 DISK_GIB, MEMORY_GIB = 2.0, 2.0
 GPU_DISK_GIB = 40.0
 TRAINING = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors")
+NEEDED = ("JUDGE_BASE_URL", "JUDGE_MODEL", "JUDGE_PRICES")
 JUDGING = ("mlflow", "jinja2", "matplotlib")
 
 
@@ -29,7 +32,7 @@ def look(study: Study, runs: Path) -> tuple[Check, ...]:
     """Every check of this machine, in the order they are shown."""
     disk = GPU_DISK_GIB if study.needs_gpu else DISK_GIB
     return (python(), packages("training", TRAINING), packages("judging", JUDGING),
-            metrics(study.metrics), writable(runs),
+            metrics(study.metrics), *judge(study.metrics), writable(runs),
             space(runs, disk), memory(), cores(), gpu(required=study.needs_gpu))  # fmt: skip
 
 
@@ -55,6 +58,18 @@ def metrics(names: tuple[str, ...]) -> Check:
     unknown = [name for name in names if name not in EVALUATORS]
     seen = f"unknown: {', '.join(unknown)}" if unknown else ", ".join(names)
     return _check("metrics", not unknown, f"some of {', '.join(EVALUATORS)}", seen, "mend `metrics` in the study file")
+
+
+def judge(names: tuple[str, ...]) -> tuple[Check, ...]:
+    """A judge can be asked: it is named, and its price is known; only where a metric wants one."""
+    if not (asked := paid(names)):
+        return ()
+    wanted = f"a judge for {', '.join(asked)}: {', '.join(NEEDED)}, and its price in that file"
+    try:
+        found = settings.read({**os.environ, "JUDGE_STAGE_DOLLARS": "0"}, Path(settings.FILE))
+    except UserError as fault:
+        return (_check("judge", False, wanted, " ".join(str(fault).split()), "set them, then run the stage again"),)
+    return (_check("judge", True, wanted, f"{found.model} at {found.url}", ""),)
 
 
 def writable(runs: Path) -> Check:

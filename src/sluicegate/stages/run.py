@@ -193,6 +193,8 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
             result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show), meter.over)
         finally:
             meter.stop()
+        if result.code == errors.INCONCLUSIVE:
+            return budget.write(attempt, meter.exhausted(step.name, len(every) - place))
         if result.code != 0:
             if overrun := meter.overrun(step.name, len(every) - place):
                 return budget.write(attempt, overrun)

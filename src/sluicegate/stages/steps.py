@@ -13,7 +13,9 @@ from pathlib import Path
 
 from sluicegate import folder
 from sluicegate.data import sources
+from sluicegate.evaluators import paid
 from sluicegate.jsonl import sha256
+from sluicegate.judge.settings import FILE as LEDGER
 from sluicegate.records import digest
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.plan import Model, Plan
@@ -181,9 +183,26 @@ def _generate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
 def _evaluate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     data = _questions(study, plan, model.arm, attempt)
     predictions, out = _predictions(attempt, model), _scores(attempt, model)
+    metrics = scored(study, plan)
     argv = ("sluicegate", "evaluate", "--data", str(data), "--predictions", str(predictions), "--out", str(out),
-            "--metrics", ",".join(study.metrics))  # fmt: skip
-    return Step(f"evaluate {model.name}", argv, (data, predictions), (out,), scores=out)
+            "--metrics", ",".join(metrics))  # fmt: skip
+    env = _judge(plan, attempt) if paid(metrics) else {}
+    return Step(f"evaluate {model.name}", argv, (data, predictions), (out,), env, scores=out)
+
+
+def scored(study: Study, plan: Plan) -> tuple[str, ...]:
+    """The metrics of a stage: one that compares nothing asks no judge, which would be paid for nothing."""
+    free = tuple(name for name in study.metrics if name not in paid(study.metrics))
+    return study.metrics if plan.stage.compares else free or ("exact_match",)
+
+
+def _judge(plan: Plan, attempt: Path) -> dict[str, str]:
+    """What a judge may cost: the stage's dollars, from the study's one ledger, which all attempts share."""
+    return {
+        "JUDGE_LEDGER": str(attempt / ".." / LEDGER),
+        "JUDGE_ACCOUNT": attempt.name,
+        "JUDGE_STAGE_DOLLARS": f"{plan.dollars:.9f}",
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,14 @@ from sluicegate.stages.criteria.training import (
     steps_ended,
     tracking_complete,
 )
-from sluicegate.stages.criteria.validity import coverage, distinct_items, fresh_items, no_leak, prompt_parity
+from sluicegate.stages.criteria.validity import (
+    coverage,
+    distinct_items,
+    fresh_items,
+    judge_fit,
+    no_leak,
+    prompt_parity,
+)
 from sluicegate.stages.evidence import Evidence
 
 Criterion = Callable[[Evidence], Check]
@@ -64,6 +71,7 @@ CRITERIA: dict[str, Criterion] = {
     "distinct_items": distinct_items,
     "fresh_items": fresh_items,
     "coverage": coverage,
+    "judge_fit": judge_fit,
     "not_futile": not_futile,
     "signal": signal,
     "gain_not_too_small": gain_not_too_small,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sluicegate.evaluators import paid
+from sluicegate.judge import LEAST, Judged
 from sluicegate.records import Check
 from sluicegate.stages.evidence import Evidence
 
@@ -87,3 +89,36 @@ def coverage(evidence: Evidence) -> Check:
         f"{items}; at least {min(judged)} of {asked} answers a model{odd}",
         "" if passed else "see why in the scores, mend it, and run the stage again: it judges those anew",
     )
+
+
+def judge_fit(evidence: Evidence) -> Check:
+    """Where a judge has a say, it is one and the same for all models, and right on known pairs often enough."""
+    wanted = f"one judge for both arms, right on {LEAST:.0%} of the known pairs in both orders"
+    deciding = (evidence.study.primary, *evidence.study.must_not_worsen)
+    asked = [name for name in paid(evidence.study.metrics) if name in deciding]
+    if not asked:
+        return Check("judge_fit", None, wanted, "no metric that decides is judged by a model")
+    found = {name: _judges(evidence, name) for name in asked}
+    faults = [fault for name, rows in found.items() if (fault := _unfit(name, rows, len(evidence.plan.models)))]
+    shown = [f"{rows[0].model}: {rows[0].fitness.correct:.0%} for {name}" for name, rows in found.items() if rows]
+    remedy = "name a stronger judge in JUDGE_MODEL, move scores/ of the run folder away, run the stage again"
+    return Check("judge_fit", not faults, wanted, "; ".join(faults or shown), remedy if faults else "")
+
+
+def _judges(evidence: Evidence, metric: str) -> list[Judged]:
+    """Who judged a metric, of each model that somebody judged."""
+    return [note.metrics[metric] for note in evidence.judges.values() if metric in note.metrics]
+
+
+def _unfit(metric: str, rows: list[Judged], models: int) -> str:
+    """Why a metric's judges have no say, or nothing."""
+    if len(rows) < models:
+        return f"{metric}: {len(rows)} of {models} models tell who judged them"
+    if len({row.identity for row in rows}) > 1:
+        return f"{metric}: different judges: {', '.join(sorted({f'{row.model} ({row.rubric})' for row in rows}))}"
+    worst = min(rows, key=lambda row: row.fitness.correct)
+    if worst.fitness.fit:
+        return ""
+    flips = "unknown" if worst.fitness.flip_rate is None else f"{worst.fitness.flip_rate:.0%}"
+    said = f"{metric}: {worst.model} is right on {worst.fitness.correct:.0%} of {worst.fitness.pairs} known pairs"
+    return f"{said}, changes its choice with the order on {flips}"

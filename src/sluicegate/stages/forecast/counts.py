@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from sluicegate import evaluators
 from sluicegate.evaluators import EVALUATORS
+from sluicegate.judge import outlook
 from sluicegate.stages.forecast.layout import Figure, Stage
 from sluicegate.stages.forecast.priors import ANSWER_RATIO
 from sluicegate.stages.forecast.span import NOTHING, Span, around, exactly
@@ -55,12 +57,31 @@ def judge_calls(stage: Stage) -> Figure:
 
 
 def judging(stage: Stage) -> Figure:
-    """Dollars of judging: measured, or what evaluators declare as `DOLLARS`, (low, expected, high) of one answer."""
+    """Dollars of judging: measured, or by the judge's price, or what evaluators declare as `DOLLARS` of one answer."""
     answers = stage.answers * len(stage.plan.models)
     known = stage.measured.dollars_an_answer()
     if known is not None and known.value > 0:
         return Figure(around(known.value, ANSWER_RATIO) * answers, known.basis)
+    if rubrics := [str(module.RUBRIC) for module in _judges(stage.study) if hasattr(module, "RUBRIC")]:
+        return _grading(stage, rubrics) if stage.plan.stage.compares else Figure(NOTHING, "")
     each = NOTHING
     for module in _judges(stage.study):
         each = each + Span(*getattr(module, "DOLLARS", (0.0, 0.0, 0.0)))
     return Figure(each * answers, "prices of judges" if each.high else "")
+
+
+def _grading(stage: Stage, rubrics: Sequence[str]) -> Figure:
+    """Dollars of a model that grades: every answer by every rubric, and the known pairs once."""
+    price = outlook.price()
+    if price is None:
+        return Figure(None, "JUDGE_MODEL, with its price in JUDGE_PRICES, is not given")
+    total = NOTHING
+    for model in stage.plan.models:
+        told, tokens = stage.work.questions[model.arm], an_answer(stage, model.arm)
+        shown = max(told.prompt.expected, told.answer.expected) * outlook.BYTES_A_TOKEN[1]
+        for rubric in rubrics:
+            each = outlook.an_answer(rubric, price, shown, (tokens.low, tokens.expected, tokens.high))
+            total = total + Span(*each) * stage.answers
+    for rubric in rubrics:
+        total = total + Span(*outlook.fitness(rubric, price))
+    return Figure(total, "price and words of the judge")

@@ -28,11 +28,12 @@ class PassingError(Exception):
 
     Args:
         wait_s: how long the server asks to wait; None where it does not say.
+        sent: whether the request may have reached the model, and so may cost something.
     """
 
-    def __init__(self, seen: str, wait_s: float | None = None) -> None:
+    def __init__(self, seen: str, wait_s: float | None = None, *, sent: bool = True) -> None:
         super().__init__(seen)
-        self.wait_s = wait_s
+        self.wait_s, self.sent = wait_s, sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,13 @@ class Reply:
 
     Args:
         tokens: as the endpoint counts them; 0 where it does not say.
+        prompt_tokens: as the endpoint counts them; None where it does not say.
     """
 
     text: str
     tokens: int
     finish: Finish
+    prompt_tokens: int | None = None
 
 
 def read_reply(url: str, body: bytes) -> Reply:
@@ -56,7 +59,7 @@ def read_reply(url: str, body: bytes) -> Reply:
         UserError: a web page, an error in JSON, an answer without a text, one that was filtered.
 
     >>> read_reply("http://x", b'{"choices": [{"text": "ab", "finish_reason": "length"}]}')
-    Reply(text='ab', tokens=0, finish='length')
+    Reply(text='ab', tokens=0, finish='length', prompt_tokens=None)
     """
     if body.lstrip()[:1] == b"<":
         raise _not_an_endpoint(url, "a web page")
@@ -67,7 +70,10 @@ def read_reply(url: str, body: bytes) -> Reply:
     choice = _choice(payload)
     if choice is None:
         raise _not_an_endpoint(url, message(body))
-    return Reply(_text(url, choice), _tokens(payload), _finish(url, choice))
+    return Reply(
+        _text(url, choice), _count(payload, "completion_tokens") or 0, _finish(url, choice),
+        _count(payload, "prompt_tokens"),
+    )  # fmt: skip
 
 
 def _choice(payload: Any) -> dict[str, Any] | None:
@@ -106,17 +112,18 @@ def _finish(url: str, choice: dict[str, Any]) -> Finish:
     )
 
 
-def _tokens(payload: dict[str, Any]) -> int:
+def _count(payload: dict[str, Any], name: str) -> int | None:
+    """Tokens, where the endpoint says a whole number that is none below 0."""
     usage = payload.get("usage")
-    count = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and count >= 0 else 0
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and count >= 0 else None
 
 
-def refused(url: str, status: int, body: bytes) -> UserError:
-    """The message for a status that trying again would not change."""
+def refused(url: str, status: int, body: bytes, key: str) -> UserError:
+    """The message for a status that trying again would not change; `key` is the variable that holds the key."""
     mends = {
-        401: "set OPENAI_API_KEY to a key of this endpoint",
-        403: "set OPENAI_API_KEY to a key that may use this model",
+        401: f"set {key} to a key of this endpoint",
+        403: f"set {key} to a key that may use this model",
         404: "check the base address (it mostly ends in /v1), endpoint_model and endpoint_api",
         413: "shorten the prompts",
     }

@@ -1,0 +1,135 @@
+r"""What is judged of a model's answer: its language, and the program without the fence around it.
+
+One rule for all evaluators. The program is the answer as it stands, or, where a line of it begins with three
+backticks or tildes in the first column, the first such block: chat models write a sentence before it. A manifest is
+the other way round: it is unwrapped only where nothing but its one fence stands around it, as `k8s.answer` does,
+since what is applied to a cluster is the answer and not a choice from it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.records import Prediction, Sample
+
+LIMIT: Final = 20_000
+"""Characters of a text that is parsed; some parsers need time that grows with the square of broken text."""
+TOO_LONG: Final = f"longer than {LIMIT:,} characters"
+REASON: Final = 300
+"""Characters of a reason."""
+EMPTY: Final = "empty answer"
+NO_REFERENCE: Final = "the sample has no reference answer"
+LANGUAGE_OF_SCENARIO: Final = {
+    "python": "python",
+    "bugfix": "python",
+    "express": "javascript",
+    "react": "tsx",
+    "sql": "sql",
+    "kubernetes": "yaml",
+}
+"""The language where a sample's meta does not name one; TSX reads JSX and plain JavaScript, too."""
+SPELLINGS: Final = {
+    "py": "python",
+    "python3": "python",
+    "js": "javascript",
+    "jsx": "javascript",
+    "node": "javascript",
+    "ts": "typescript",
+    "yml": "yaml",
+    "kubernetes": "yaml",
+    "sqlite": "sql",
+}
+FENCE: Final = re.compile(r"(`{3,}|~{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The program of one text.
+
+    Args:
+        language: in lower case, empty where nobody names it.
+        text: without fence; line ends are LF.
+    """
+
+    language: str
+    text: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing but blank space was said."""
+        return not self.text.strip()
+
+
+def given(sample: Sample, prediction: Prediction) -> Answer:
+    """The answer of the model."""
+    language = language_of(sample)
+    return Answer(language, program(prediction.text, language))
+
+
+def wanted(sample: Sample) -> Answer:
+    """The reference."""
+    language = language_of(sample)
+    return Answer(language, program(sample.completion, language))
+
+
+def in_a_line(why: str) -> str:
+    r"""A reason that may quote an answer: on one line, printable, not too long.
+
+    >>> in_a_line("undefined name a\u202eb\n")
+    'undefined name a\\u202eb\\n'
+    """
+    cut = why if len(why) <= REASON else why[: REASON - 1] + "…"
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
+
+
+def unjudged(sample: Sample, judged: tuple[str, ...], what: str) -> str:
+    """Why a metric has nothing to say of a sample's language; empty where it has.
+
+    >>> unjudged(Sample("a", "p", "c", meta={"language": "Rust"}), ("python", "sql"), "style")
+    'no style for rust: only python, sql'
+    """
+    language = language_of(sample)
+    if language in judged:
+        return ""
+    return f"no {what} for {language or 'an unnamed language (set meta.language)'}: only {', '.join(judged)}"
+
+
+def language_of(sample: Sample) -> str:
+    """The language of a sample: meta's `language` in lower case and one spelling, else the scenario's, else empty."""
+    told = sample.meta.get("language")
+    if isinstance(told, str) and told.strip():
+        name = told.strip().lower()
+        return SPELLINGS.get(name, name)
+    return LANGUAGE_OF_SCENARIO.get(sample.scenario, "")
+
+
+def program(text: str, language: str = "") -> str:
+    r"""The program in a text: its first block between fences in the first column, or all of it.
+
+    >>> program("Here:\n```python\nx = 1\n```\nDone.")
+    'x = 1\n'
+    >>> program("kind: Pod\n"), program("~~~yaml\nkind: Pod\n~~~\n", "yaml")
+    ('kind: Pod\n', 'kind: Pod\n')
+    >>> program("Here:\n```\nkind: Pod\n```", "yaml")
+    'Here:\n```\nkind: Pod\n```'
+    """
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    opened = next(((number, mark[1]) for number, line in enumerate(lines) if (mark := FENCE.match(line))), None)
+    if opened is None:
+        return text
+    start, fence = opened
+    closing = (number for number in range(start + 1, len(lines)) if _closes(lines[number], fence))
+    end = next(closing, len(lines))
+    around = lines[:start] + lines[end + 1 :]
+    if language == "yaml" and any(line.strip() for line in around):
+        return text
+    return "".join(f"{line}\n" for line in lines[start + 1 : end])
+
+
+def _closes(line: str, fence: str) -> bool:
+    """A line of the same sign, at least as many, and nothing behind."""
+    told = line.rstrip()
+    return told.startswith(fence) and not told.strip(fence[0])
