@@ -13,11 +13,13 @@ import pytest
 from sluicegate import jsonl
 from sluicegate.cli import run
 from sluicegate.errors import UserError
-from sluicegate.evaluators import MANIFEST_METRICS, Evaluator, baselines, fitting, load
+from sluicegate.evaluators import MANIFEST_METRICS, PROGRAM_METRICS, Evaluator, baselines, fitting, load
 from sluicegate.evaluators.baselines import CONSTANT, COPY, FILE, METRICS, NAMES, TEMPLATE, Row, keep, read
 from sluicegate.k8s.score import score
 from sluicegate.k8s.validity import validity
 from sluicegate.records import Prediction, Sample, Score
+
+TEXT_METRICS = ("code_accuracy", "length", "semantic_similarity", "token_f1")
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME}\nspec: {containers: [{name: a, image: 'nginx:1'}]}\n"
 SAMPLES = [Sample(f"s{n}", "a pod", POD.replace("NAME", f"pod-{n}"), scenario="kubernetes") for n in range(3)]
@@ -183,10 +185,11 @@ def test_all_metrics_of_manifests_leave_out_programs_and_show_the_two(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("(no model)") == 2 * len(METRICS)
     rows = jsonl.read(Score, tmp_path / "results" / "control-results.jsonl")
-    assert {row.metric for row in rows} == set(METRICS)
+    assert {row.metric for row in rows} == {*METRICS, *TEXT_METRICS}
 
 
 def test_metrics_that_fit_the_scenarios() -> None:
-    assert fitting([]) == fitting(["python"]) == ["exact_match", "functional_correctness"]
-    assert fitting(["kubernetes"]) == list(METRICS)
-    assert fitting(["kubernetes", "python"]) == ["exact_match", "functional_correctness", *MANIFEST_METRICS]
+    programs = {"exact_match", *TEXT_METRICS, *PROGRAM_METRICS}
+    assert {*fitting([])} == {*fitting(["python"])} == programs
+    assert {*fitting(["kubernetes"])} == {*METRICS, *TEXT_METRICS}
+    assert {*fitting(["kubernetes", "python"])} == {*METRICS, *programs}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate import jsonl
-from sluicegate.evaluators import EVALUATORS, paid
+from sluicegate.evaluators import EVALUATORS, fitting
 from sluicegate.records import Prediction, Sample, Score
 
 pytestmark = pytest.mark.process
@@ -56,8 +56,9 @@ def test_two_arms_are_scored_on_several_test_sets(folder: Path) -> None:
     done = run("evaluate.py", *GIVEN, "--test-sets", "python.jsonl", "bugfix.jsonl", "--all-metrics", cwd=folder)
     assert done.returncode == 0, done.stderr
     control = jsonl.read(Score, folder / "results" / "control-results.jsonl")
-    assert len(control) == 12 * (len(EVALUATORS) - len(paid(EVALUATORS)))
-    assert {row.metric for row in control} == set(EVALUATORS) - set(paid(EVALUATORS))
+    asked = fitting(["python", "bugfix"])
+    assert len(control) == 12 * len(asked)
+    assert {row.metric for row in control} == set(asked)
     assert "control     functional_correctness  0.500  12      100%" in done.stdout
     assert "experiment  functional_correctness  1.000  12      100%" in done.stdout
     assert "stats_analysis.py --control-results results/control-results.jsonl" in done.stdout
