@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+NODE := $(VENV)/node
+LINTERS := src/sluicegate/evaluators/linters
+export STYLE_NODE := $(abspath $(NODE))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 STUDY ?= demo
 RUNS ?= runs
@@ -14,7 +17,7 @@ help: ## these lines
 demo: $(VENV)/.ready-run ## stages 0 to 3 of the demo study: verdicts, an HTML report, an MLflow store
 	$(BIN)/sluicegate run --through 3 --study $(STUDY) --runs $(RUNS)
 
-test: $(VENV)/.ready-dev ## the whole test suite
+test: $(VENV)/.ready-dev $(NODE)/.ready ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter floors
@@ -46,6 +49,12 @@ $(VENV)/.ready-run: pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready-run
 	$(PIP) --editable '.[train,eval,dev]'
+	@touch $@
+
+$(NODE)/.ready: $(LINTERS)/package.json $(LINTERS)/package-lock.json
+	@mkdir -p $(NODE) && cp $^ $(NODE)
+	@if command -v npm >/dev/null; then npm ci --prefix $(NODE) --silent --ignore-scripts --no-audit --no-fund; \
+	else echo "no npm: what needs ESLint is skipped"; fi
 	@touch $@
 
 clean: ## remove the virtual environment and caches; runs stay

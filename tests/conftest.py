@@ -22,7 +22,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees a variable that the user's shell happens to export."""
     from sluicegate.settings import TrainSettings
 
-    for name in TrainSettings.model_fields:
+    foreign = [name for name in os.environ if name.startswith("JUDGE_")]
+    for name in (*TrainSettings.model_fields, *foreign):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("SLUICEGATE_PROGRESS_S", "5")
     yield

@@ -104,7 +104,7 @@ class TrainSettings(BaseSettings):
         "auto", "Compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
     )
     vram_limit_gb: float | None = _field(
-        None, "GPU memory to use, in GiB; unset: what is free.", "a number > 0", gt=0, allow_inf_nan=False
+        None, "GPU memory to fill, in GiB; unset: what is free.", "a number > 0", gt=0, allow_inf_nan=False
     )
     seed: int = _field(0, "Of initialisation, data order and dropout.", "a whole number ≥ 0", ge=0, lt=2**32)
     save_every: int = _field(100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1)

@@ -33,10 +33,10 @@ def settings(**changes: object) -> TrainSettings:
 
 
 def test_the_8b_model_in_4_bit_is_forecast_near_what_was_measured() -> None:
-    # This loop's peaks on an H100, random weights, packs of 2,048 tokens, no dropout: 7.18 GiB of 7, 15.72 and, four
-    # packs at once, 42.93 of 74.
-    for batch_size, limit, peak in ((1, 7.0, 7.18), (1, 74.0, 15.72), (4, 74.0, 42.93)):
-        asked = settings(batch_size=batch_size, lora_dropout=0.0)
+    # This loop's peaks on an H100, random weights, windows of 2,048 tokens, one, two or four at once.
+    rows = ((1, 0.0, 7.0, 7.18), (1, 0.0, 74.0, 15.72), (4, 0.0, 74.0, 42.93), (2, 0.05, 11.0, 11.13))
+    for batch_size, dropout, limit, peak in rows:
+        asked = settings(batch_size=batch_size, lora_dropout=dropout)
         found = forecast_gib(LLAMA_8B, asked, in_4bit=True, window=2048, gpu=True, limit_gib=limit)
         assert found == pytest.approx(peak, rel=0.08)
 
@@ -86,6 +86,6 @@ def test_nothing_takes_less_than_what_is_still_and_the_states(need: Need) -> Non
         assert need.peak(keeps) >= need.still + need.layers * need.state
 
 
-@pytest.mark.parametrize(("asked", "free", "filled"), [(None, 10.0, 9.5), (7.0, 10.0, 7.0), (20.0, 10.0, 9.5)])
+@pytest.mark.parametrize(("asked", "free", "filled"), [(None, 10.0, 9.5), (7.0, 10.0, 6.65), (20.0, 10.0, 9.5)])
 def test_a_training_fills_what_it_is_given_and_never_quite_all(asked: float | None, free: float, filled: float) -> None:
     assert filled_gib(settings(vram_limit_gb=asked), free) == pytest.approx(filled)

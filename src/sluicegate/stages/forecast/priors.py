@@ -51,10 +51,10 @@ CPU_DECODE_LAYER_S = Span(0.0008, 0.0023, 0.007)
 """The demo took 12 ms a token of 64 answers, 4.6 ms of them arithmetic."""
 PROGRAM_S = Span(0.003, 0.02, 0.4)
 """One answer judged by one core: demo 5 ms, 55 ms with an interpreter each, seconds where programs hang."""
-VRAM = Span(0.9, 1.03, 1.2)
-"""Peak of GPU memory over `models.memory`'s forecast of what a training must take: 0.97 to 1.04 in three H100 runs."""
-FILLED_RATIO = 1.05
-"""By how much the peak of a training that fills the GPU may be off what it fills: 1.01 to 1.04 in three H100 runs."""
+VRAM = Span(0.95, 1.03, 1.2)
+"""Peak of GPU memory over `models.memory`'s forecast of what a training must take: 1.01 to 1.06 in four H100 runs."""
+FILLED_RATIO = 1.06
+"""By how much the peak of a training that fills the GPU may be off what it fills: 1.01 to 1.06 in four H100 runs."""
 TOKENIZER_BYTES, TINY_TOKENIZER_BYTES = Span(2e6, 12e6, 20e6), Span(2e4, 4e4, 1e5)
 MADE_BYTES = Span(3.4, 4, 5)
 """A weight of a base made on the spot, fp32; how many it has depends on the vocabulary that the texts make."""
