@@ -1,30 +1,29 @@
-r"""Whether the answer does what the sample's hidden tests ask of it: 1 or 0, for Python programs.
+r"""Whether the answer does what the sample's hidden tests ask of it: 1 or 0, in Python, JavaScript, TypeScript or SQL.
 
 The candidate is the answer as it stands, or, where a line of it begins with three backticks in the first
-column, the text between that line and the next such line (or the end). The tests are Python source:
-statements that run in a copy of the candidate's namespace, and then every `test_…` function that they
-define.
+column, the text between that line and the next such line (or the end).
 
-Both run in a process of their own (`python_runner`), so a program that loops, floods, crashes or exits is
-judged like any other. Exiting early, `os._exit(0)`, raising SystemExit or printing a word of success does
-not pass: a pass is told over a pipe, after the tests ended, with a number that is new for each run and not
-among the candidate's globals. What a program prints goes to /dev/null; its input is empty.
+Python: the tests are statements that run with the candidate's names, and then every `test_…` function that
+they define. JavaScript and TypeScript: statements and functions given to `test`, in node, and applications
+of Express asked over HTTP. SQL: databases and, where wanted, hard-coded rows. The sample's completion is the
+reference; docs/sandbox.md has the formats.
 
-What this does **not** protect against: a program that sets out to cheat from within, by objects that equal
-everything, by walking frames to the harness, by patching or shadowing built-ins, or by reading the tests in
-its own process; and a program that sets out to harm, since it runs as the user who evaluates, with the
-network and the files that this user has, and may start processes faster than they are killed. Run programs
-that you do not trust in the evaluation container.
+Candidates run in a sandbox that the expected values never enter; what it protects against and what not is
+in the head of the package `sluicegate.sandbox`. Each reason names the backend that kept the candidate in,
+with UNSAFE where that was no sandbox. What a program prints is not shown; its input is empty.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Protocol, cast
+
 from sluicegate.evaluators import INFRA
-from sluicegate.evaluators.python_runner import Outcome, run
 from sluicegate.records import Prediction, Sample, Score
+from sluicegate.sandbox import LANGUAGES, Outcome
 
 NAME = "functional_correctness"
-LANGUAGE_OF_SCENARIO = {"python": "python", "bugfix": "python"}
+LANGUAGE_OF_SCENARIO = {"python": "python", "bugfix": "python", "sql": "sql"}
 """The language where a sample's meta does not name one."""
 FENCE = "```"
 
@@ -35,24 +34,34 @@ def score(sample: Sample, prediction: Prediction) -> Score:
     return Score(sample.id, prediction.model, prediction.draw, NAME, value, why)
 
 
+class _Runner(Protocol):
+    """What a module of `LANGUAGES` offers."""
+
+    def run(self, candidate: str, tests: str, *, reference: str = "") -> Outcome:
+        """Run a candidate against the tests; never raises because of it."""
+        ...
+
+
 def _judge(sample: Sample, prediction: Prediction) -> tuple[float | None, str]:
     language = language_of(sample)
     if not sample.tests.strip():
         return None, "the sample has no tests"
-    if language != "python":
+    if language not in LANGUAGES:
         return None, f"no runner for {language or 'an unnamed language (set meta.language)'} yet"
     candidate = program(prediction.text)
     if not candidate.strip():
         return 0.0, "empty answer"
-    return _valued(run(candidate, sample.tests))
+    runner = cast(_Runner, import_module(LANGUAGES[language]))
+    return _valued(runner.run(candidate, sample.tests, reference=program(sample.completion)))
 
 
 def _valued(outcome: Outcome) -> tuple[float | None, str]:
-    why = f"{outcome.kind}: {outcome.why}" if outcome.why else outcome.kind
+    by = f" [{outcome.backend}]" if outcome.backend else ""
+    why = (f"{outcome.kind}: {outcome.why}" if outcome.why else outcome.kind) + by
     if outcome.kind == INFRA:
         return None, why
     if outcome.kind == "tests":
-        return None, f"the sample's tests cannot be run: {outcome.why}"
+        return None, f"the sample's tests cannot be run: {outcome.why}{by}"
     return float(outcome.kind == "pass"), why
 
 
