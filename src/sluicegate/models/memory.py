@@ -27,7 +27,7 @@ CUBLAS_BYTES = 2**26
 """What the matrix library of a GPU holds for itself."""
 SLACK = 0.9
 """Share of the free memory that may be planned for before anything is loaded."""
-FILLED = 0.95
+FILLED = 0.94
 """Share of a GPU's memory that layers may fill; the rest is what the allocator cannot use."""
 
 
@@ -141,8 +141,8 @@ def filled_gib(settings: TrainSettings, free_gib: float) -> float:
 def _layer(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
     """What a compiled layer takes on a GPU.
 
-    Inputs of linear layers are kept in bf16, and with dropout what each adapter sees. An 8B layer was measured at 140 to
-    150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens).
+    Inputs of linear layers are kept in bf16, and with dropout what each adapter sees. An 8B layer was measured at 140
+    to 150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens).
     """
     values = 2 * (7 * size.width + 3 * size.widest)
     dropped = 2 * (6 * size.width + size.widest) if settings.lora_r and settings.lora_dropout else 0
