@@ -4,7 +4,6 @@ from sluicegate.errors import UserError
 from sluicegate.evaluators import EVALUATORS, load
 from sluicegate.evaluators.exact_match import normalised
 from sluicegate.evaluators.exact_match import score as exact_match
-from sluicegate.evaluators.functional_correctness import language_of, program
 from sluicegate.records import Prediction, Sample
 
 
@@ -53,35 +52,3 @@ def test_exact_match_without_a_reference_is_not_judged() -> None:
 def test_normalising_twice_changes_nothing() -> None:
     text = "\r\r\na \n\n b\t\r\n"
     assert normalised(normalised(text)) == normalised(text) == "a\n\n b"
-
-
-@pytest.mark.parametrize(
-    ("scenario", "meta", "language"),
-    [
-        ("python", {}, "python"),
-        ("bugfix", {}, "python"),
-        ("bugfix", {"language": "JavaScript"}, "javascript"),
-        ("react", {}, ""),
-        ("", {"language": "python"}, "python"),
-        ("python", {"language": 3}, "python"),
-    ],
-)
-def test_the_language_is_told_by_meta_then_by_the_scenario(
-    scenario: str, meta: dict[str, object], language: str
-) -> None:
-    assert language_of(Sample("s", "p", "c", scenario=scenario, meta=meta)) == language
-
-
-@pytest.mark.parametrize(
-    ("text", "source"),
-    [
-        ("x = 1", "x = 1"),
-        ("```\nx = 1\n```", "x = 1"),
-        ("Sure.\r\n```python\r\nx = 1\r\n```\r\n```\ny\n```", "x = 1"),
-        ("```py\nx = 1", "x = 1"),
-        ('def f():\n    """\n    ```\n    f()\n    ```\n    """', None),
-        ("```", ""),
-    ],
-)
-def test_the_program_is_the_first_fenced_block_or_everything(text: str, source: str | None) -> None:
-    assert program(text) == (text if source is None else source)

@@ -55,7 +55,8 @@ def test_without_a_sandbox_every_reason_says_unsafe(monkeypatch: pytest.MonkeyPa
         ("", {}, "the sample has no tests"),
         ("assert (", {}, "the sample's tests cannot be run: SyntaxError"),
         (TESTS, {"language": "rust"}, "no runner for rust yet"),
-        (TESTS, {"scenario": "kubernetes"}, "no runner for an unnamed language"),
+        (TESTS, {"scenario": "kubernetes"}, "no runner for yaml yet"),
+        (TESTS, {"scenario": "unheard-of"}, "no runner for an unnamed language"),
     ],
 )
 def test_what_cannot_be_tested_has_no_value(tests: str, fields: dict[str, str], why: str) -> None:

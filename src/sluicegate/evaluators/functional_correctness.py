@@ -1,7 +1,6 @@
 r"""Whether the answer does what the sample's hidden tests ask of it: 1 or 0, in Python, JavaScript, TypeScript or SQL.
 
-The candidate is the answer as it stands, or, where a line of it begins with three backticks in the first
-column, the text between that line and the next such line (or the end).
+The candidate is the answer's first block between fences in the first column, or all of it (`answer.program`).
 
 Python: the tests are statements that run with the candidate's names, and then every `test_…` function that
 they define. JavaScript and TypeScript: statements and functions given to `test`, in node, and applications
@@ -19,13 +18,11 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from sluicegate.evaluators import INFRA
+from sluicegate.evaluators.answer import language_of, program
 from sluicegate.records import Prediction, Sample, Score
 from sluicegate.sandbox import LANGUAGES, Outcome
 
 NAME = "functional_correctness"
-LANGUAGE_OF_SCENARIO = {"python": "python", "bugfix": "python", "sql": "sql"}
-"""The language where a sample's meta does not name one."""
-FENCE = "```"
 
 
 def score(sample: Sample, prediction: Prediction) -> Score:
@@ -48,11 +45,11 @@ def _judge(sample: Sample, prediction: Prediction) -> tuple[float | None, str]:
         return None, "the sample has no tests"
     if language not in LANGUAGES:
         return None, f"no runner for {language or 'an unnamed language (set meta.language)'} yet"
-    candidate = program(prediction.text)
+    candidate = program(prediction.text, language)
     if not candidate.strip():
         return 0.0, "empty answer"
     runner = cast(_Runner, import_module(LANGUAGES[language]))
-    return _valued(runner.run(candidate, sample.tests, reference=program(sample.completion)))
+    return _valued(runner.run(candidate, sample.tests, reference=program(sample.completion, language)))
 
 
 def _valued(outcome: Outcome) -> tuple[float | None, str]:
@@ -63,25 +60,3 @@ def _valued(outcome: Outcome) -> tuple[float | None, str]:
     if outcome.kind == "tests":
         return None, f"the sample's tests cannot be run: {outcome.why}{by}"
     return float(outcome.kind == "pass"), why
-
-
-def language_of(sample: Sample) -> str:
-    """The language of the tests: meta's `language` in lower case, else the scenario's, else empty."""
-    told = sample.meta.get("language")
-    return told.lower() if isinstance(told, str) and told else LANGUAGE_OF_SCENARIO.get(sample.scenario, "")
-
-
-def program(text: str) -> str:
-    r"""The program in an answer: its first block between fences in the first column, or all of it.
-
-    >>> program("Here:\n```python\nx = 1\n```\nDone.")
-    'x = 1'
-    >>> program("x = 1\n")
-    'x = 1\n'
-    """
-    lines = text.replace("\r\n", "\n").split("\n")
-    fences = [number for number, line in enumerate(lines) if line.startswith(FENCE)]
-    if not fences:
-        return text
-    end = fences[1] if len(fences) > 1 else len(lines)
-    return "\n".join(lines[fences[0] + 1 : end])
