@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from sluicegate.errors import UserError
-from sluicegate.models import causal
+from sluicegate.models import causal, fitting
+from sluicegate.models.layers import Layers
 from sluicegate.models.tokens import Tokens
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
@@ -79,6 +80,21 @@ def test_packed_and_padded_samples_have_the_same_loss_and_gradients(load: Callab
         assert loss == pytest.approx(wanted, rel=1e-5)
         for name, gradient in gradients.items():
             assert torch.allclose(gradient, theirs[name], rtol=1e-5, atol=1e-5 * float(theirs[name].abs().max()))
+
+
+def test_a_micro_batch_that_leaves_no_room_is_left_to_the_loop(
+    load: Callable[..., causal.Causal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    learner = load()
+    assert learner.settle(4, steps=100) == ""
+    learner.layers = Layers(learner.model)
+    monkeypatch.setattr(fitting, "fit", full)
+    forecast = learner.facts.forecast_gib
+    assert "4 window(s) at once leave no room" in learner.settle(4, steps=100)
+    assert (learner.layers.keeps, learner.facts.forecast_gib) == (0, forecast)
 
 
 def test_packs_fill_the_window(load: Callable[..., causal.Causal]) -> None:

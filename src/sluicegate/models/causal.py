@@ -58,7 +58,12 @@ class Causal:
             return ""
         window = Tokens((self.tokenizer.pad_token_id,) * self.window, 1)
         batch = self.batch([window] * micro_batch, micro_batch)
-        fitted = fitting.fit(self.scored, self.layers, self.settings, batch, steps=steps)
+        try:
+            fitted = fitting.fit(self.scored, self.layers, self.settings, batch, steps=steps)
+        except torch.OutOfMemoryError:
+            # The loop's own ladder takes it from here: it halves the micro-batch until a step fits.
+            torch.cuda.empty_cache()
+            return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
         self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib)
         return fitted.told
 
