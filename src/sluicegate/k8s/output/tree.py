@@ -14,7 +14,7 @@ from sluicegate.k8s.score import Judged
 
 
 def tree(report: Sequence[Linted]) -> str:
-    """The whole report; ASCII only, so that no control character of a manifest is in it."""
+    """The whole report on one line; ASCII only, so that no control character of a manifest is in it."""
     figures = summary(report)
     whole = {
         "tool": "sluicegate",
@@ -31,7 +31,7 @@ def tree(report: Sequence[Linted]) -> str:
             "security": figures.security,
         },
     }
-    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
+    return json.dumps(whole, allow_nan=False) + "\n"
 
 
 def _file(linted: Linted) -> dict[str, Any]:
