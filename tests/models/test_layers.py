@@ -1,9 +1,10 @@
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from sluicegate.models import layers as module
 from sluicegate.models.layers import Layers
@@ -49,6 +50,23 @@ def test_the_last_layers_are_kept_and_the_others_computed_again(keeps: int, monk
     assert sorted(runs) == sorted([*range(4), *range(4 - keeps)])
 
 
+def test_layers_that_get_all_by_place_train_too() -> None:
+    torch.manual_seed(0)
+    models = [
+        GPT2LMHeadModel(
+            GPT2Config(
+                n_embd=32, n_layer=2, n_head=2, vocab_size=64, n_positions=32, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
+            )
+        )
+    ]
+    models.append(copy.deepcopy(models[0]))
+    layers = Layers(models[0])
+    layers.keeps = 1
+    wanted, seen = (_gradients(model) for model in reversed(models))
+    assert len(layers.all) == 2
+    assert all(torch.equal(one, other) for one, other in zip(seen, wanted, strict=True))
+
+
 def test_nothing_is_computed_again_in_evaluation() -> None:
     model = _model()
     plain = model.eval()(input_ids=IDS).logits
@@ -63,10 +81,11 @@ def test_what_the_first_layer_gets_is_seen() -> None:
     layers = Layers(model)
     with layers.seen() as seen, torch.no_grad():
         model(input_ids=IDS, use_cache=False)
-    assert seen[""].shape == (1, 12, 32)
+    assert [part.shape for part in seen[""]] == [(1, 12, 32)]
     assert {"position_embeddings", "attention_mask"} <= set(seen)
-    model(input_ids=IDS, use_cache=False)
-    assert seen[""].shape == (1, 12, 32)
+    known = dict(seen)
+    model(input_ids=IDS[:, :5], use_cache=False)
+    assert seen == known
 
 
 def test_one_compiled_function_serves_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ layer takes is measured on the device, with a full micro-batch; the rest is a su
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -41,20 +41,20 @@ def fit(scored: SummedLoss, layers: Layers, settings: TrainSettings, batch: dict
     device = next(scored.parameters()).device
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        state, how = _first_input(scored, layers, batch)
+        given, how = _first_input(scored, layers, batch)
         wanted = settings.compile == "true" or (settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
-        said = _compiled(layers, state, how) if wanted else "not compiled"
-        taken = layers.taken(state, how)
+        said = _compiled(layers, given, how) if wanted else "not compiled"
+        taken = layers.taken(given, how)
     trained = sum(part.numel() for part in scored.parameters() if part.requires_grad)
     vocabulary = scored.vocabulary
     need = Need(
         still=torch.cuda.memory_allocated() + (ADAM_BYTES - 4) * trained,  # the weights themselves are there
         layers=len(layers.all),
-        state=state.numel() * state.element_size(),
+        state=given[0].numel() * given[0].element_size(),
         layer=taken,
         head=HEAD_BYTES * min(LOGITS_AT_ONCE, batch["targets"].numel() * vocabulary),
     )
-    del state, how, batch
+    del given, how, batch
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
@@ -69,11 +69,11 @@ def fit(scored: SummedLoss, layers: Layers, settings: TrainSettings, batch: dict
     )
 
 
-def _compiled(layers: Layers, state: Any, how: dict[str, Any]) -> str:
+def _compiled(layers: Layers, given: tuple[Any, ...], how: dict[str, Any]) -> str:
     """Compile and try it; where there is no compiler the layers run as they are."""
     layers.compile(True)
     try:
-        layers.taken(state, how)
+        layers.taken(given, how)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as fault:
@@ -82,8 +82,8 @@ def _compiled(layers: Layers, state: Any, how: dict[str, Any]) -> str:
     return "compiled"
 
 
-def _first_input(scored: SummedLoss, layers: Layers, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+def _first_input(scored: SummedLoss, layers: Layers, batch: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What the first layer gets for a batch."""
     with layers.seen() as seen, torch.no_grad():
         scored(**batch)
-    return cast(torch.Tensor, seen.pop("")), seen
+    return seen.pop(""), seen

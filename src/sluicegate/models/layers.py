@@ -25,7 +25,7 @@ class Layers:
     """All decoder layers of a model; made once, it stands in for their forwards.
 
     Args:
-        model: its layers must be transformers' `GradientCheckpointingLayer`s.
+        model: with or without adapters; the layers of its decoder that are `GradientCheckpointingLayer`s count.
 
     Attributes:
         keeps: how many of the last layers keep what their gradients need; the last, because backward frees theirs
@@ -33,7 +33,9 @@ class Layers:
     """
 
     def __init__(self, model: Any) -> None:
-        self.all = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        decoder = inner.get_decoder() if hasattr(inner, "get_decoder") else inner
+        self.all = [part for part in decoder.modules() if isinstance(part, GradientCheckpointingLayer)]
         self.keeps = 0
         self._run: Callable[..., Any] = _plain
         self._seen: dict[str, Any] | None = None
@@ -48,39 +50,40 @@ class Layers:
         self._run = torch.compile(_plain, dynamic=False) if wanted else _plain
 
     def _forward(self, layer: Any, place: int) -> Callable[..., Any]:
-        def forward(hidden: torch.Tensor, **how: Any) -> Any:
+        def forward(*given: Any, **how: Any) -> Any:
             if self._seen is not None and place == 0:
-                self._seen |= {"": hidden, **how}
+                self._seen |= {"": given, **how}
             again = place < len(self.all) - self.keeps and layer.training and torch.is_grad_enabled()
             if again:
-                return checkpoint(self._run, layer, hidden, use_reentrant=False, **how)
-            return self._run(layer, hidden, **how)
+                return checkpoint(self._run, layer, *given, use_reentrant=False, **how)
+            return self._run(layer, *given, **how)
 
         return forward
 
     @contextlib.contextmanager
     def seen(self) -> Iterator[dict[str, Any]]:
-        """What the model hands to its first layer, while it runs within this context; the hidden state has no name."""
+        """What the model hands to its first layer while it runs within this context; by place: under no name."""
         self._seen = {}
         try:
             yield self._seen
         finally:
             self._seen = None
 
-    def taken(self, hidden: torch.Tensor, how: dict[str, Any]) -> LayerNeed:
+    def taken(self, given: tuple[Any, ...], how: dict[str, Any]) -> LayerNeed:
         """What the first layer takes for such an input: it is run forward and backward, twice, on a GPU.
 
         Args:
-            hidden: [B, T, H] as the layer gets it.
-            how: the rest of its input, from `seen`.
+            given: what it gets by place, from `seen`; the hidden state, [B, T, H], comes first.
+            how: what it gets by name.
         """
+        hidden, *rest = given
         layer = self.all[0]
         for _ in range(2):  # the first time it is compiled, which takes memory of its own
             torch.cuda.synchronize()
             start = hidden.detach().requires_grad_()
             before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
-            out = self._run(layer, start, **how)
+            out = self._run(layer, start, *rest, **how)
             kept = torch.cuda.memory_allocated() - before
             (out[0] if isinstance(out, tuple) else out).backward(torch.ones_like(hidden))
             torch.cuda.synchronize()
@@ -90,6 +93,6 @@ class Layers:
         return LayerNeed(kept, peak - kept)
 
 
-def _plain(layer: Any, hidden: torch.Tensor, **how: Any) -> Any:
+def _plain(layer: Any, *given: Any, **how: Any) -> Any:
     forward = type(layer).forward
-    return getattr(forward, "__wrapped__", forward)(layer, hidden, **how)
+    return getattr(forward, "__wrapped__", forward)(layer, *given, **how)
