@@ -2,8 +2,7 @@ r"""What is judged of a model's answer: its language, and the program without th
 
 One rule for all evaluators. The program is the answer as it stands, or, where a line of it begins with three
 backticks or tildes in the first column, the first such block: chat models write a sentence before it. A manifest is
-the other way round: it is unwrapped only where nothing but its one fence stands around it, as `k8s.answer` does,
-since what is applied to a cluster is the answer and not a choice from it.
+unwrapped by `k8s.answer`, which is stricter.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.k8s.answer import manifest
 from sluicegate.records import Prediction, Sample
 
 LIMIT: Final = 20_000
@@ -116,6 +116,8 @@ def program(text: str, language: str = "") -> str:
     'Here:\n```\nkind: Pod\n```'
     """
     text = text.replace("\r\n", "\n")
+    if language == "yaml":
+        return manifest(text)
     lines = text.split("\n")
     opened = next(((number, mark[1]) for number, line in enumerate(lines) if (mark := FENCE.match(line))), None)
     if opened is None:
@@ -123,9 +125,6 @@ def program(text: str, language: str = "") -> str:
     start, fence = opened
     closing = (number for number in range(start + 1, len(lines)) if _closes(lines[number], fence))
     end = next(closing, len(lines))
-    around = lines[:start] + lines[end + 1 :]
-    if language == "yaml" and any(line.strip() for line in around):
-        return text
     return "".join(f"{line}\n" for line in lines[start + 1 : end])
 
 

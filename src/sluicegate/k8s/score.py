@@ -56,6 +56,12 @@ class Score:
     why: str = ""
 
     @property
+    def failed(self) -> list[str]:
+        """Names of the checks that any of the workloads fails, in alphabetical order."""
+        found = (finding for each in self.judged for finding in each.findings)
+        return sorted({finding.check for finding in found if finding.state is State.FAIL})
+
+    @property
     def coverage(self) -> float:
         """Share of the text's objects that are workloads and so were judged; 0 for a text without objects."""
         return len(self.judged) / self.objects if self.objects else 0.0

@@ -7,7 +7,6 @@ An answer without a workload has 0 where the reference has one, and no score els
 from __future__ import annotations
 
 from sluicegate.evaluators.kubernetes.reading import Judged, judged
-from sluicegate.k8s.checks import State
 from sluicegate.k8s.document import Parsed
 from sluicegate.k8s.score import score as of_text
 from sluicegate.records import Prediction, Sample, Score
@@ -22,7 +21,4 @@ def score(sample: Sample, prediction: Prediction) -> Score:
 
 def _judge(answer: Parsed, wanted: Parsed) -> Judged:
     found = of_text(answer, wanted)
-    failed = sorted(
-        {finding.check for each in found.judged for finding in each.findings if finding.state is State.FAIL}
-    )
-    return found.bp, found.why or ", ".join(failed)
+    return found.bp, found.why or ", ".join(found.failed)
