@@ -12,10 +12,11 @@ from pydantic.fields import FieldInfo
 
 from sluicegate.evaluators import EVALUATORS
 from sluicegate.k8s.checks.page import page as k8s_checks
+from sluicegate.recipes import RECIPES
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.plan import STAGES
-from sluicegate.study import Arm, Expected, Generation, Machine, Source, StageChange, Study
+from sluicegate.study import Arm, Expected, Generation, Machine, Source, StageChange, Study, shipped
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = "<!-- made by scripts/make_docs.py; `make docs` writes it again -->\n\n"
@@ -70,7 +71,11 @@ def study() -> str:
         "",
         "YAML. Every fault of a file is told at once, before anything runs.",
         "`sluicegate plan FILE` shows what it comes to.",
-        "The shipped ones (`demo`, `metadata-llama3`) are in `src/sluicegate/studies`.",
+        f"The shipped ones ({', '.join(f'`{name}`' for name in shipped())}) are in `src/sluicegate/studies`.",
+        "",
+        "The question is control against experiment. Any other arm names the one that it is held `against`: it is",
+        "trained, asked, scored and compared as well, shown with interval and p, and decides nothing; see",
+        "`decisions/0019-arms-beside-the-question.md`. An arm that takes no part is refused.",
     ]
     for part, where in PARTS:
         lines += ["", f"## {where}", "", _first_line(part.__doc__), ""]
@@ -78,7 +83,23 @@ def study() -> str:
         lines += [
             f"| `{name}` | {_default(field)} | {field.description} |" for name, field in part.model_fields.items()
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_recipes()]) + "\n"
+
+
+def _recipes() -> list[str]:
+    """The presets, a column each."""
+    rows = {name: {**one.train, "augment": one.augment, "order": one.order} for name, one in RECIPES.items()}
+    fields = list(dict.fromkeys(field for row in rows.values() for field in row))
+    return [
+        "## Recipes",
+        "",
+        "Presets of training settings, and of what the training samples of an arm are (`recipe:` of the study or of an",
+        "arm). What the study, a stage or an arm says itself wins over them.",
+        "",
+        f"| setting | {' | '.join(f'`{name}`' for name in rows)} |",
+        f"| --- |{' --- |' * len(rows)}",
+        *(f"| `{field}` | {' | '.join(str(row.get(field, '')) for row in rows.values())} |" for field in fields),
+    ]
 
 
 PARTS: tuple[tuple[type[BaseModel], str], ...] = (

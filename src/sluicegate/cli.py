@@ -116,7 +116,9 @@ def _add_data(parts: Parts) -> None:
     )
     part.add_argument("--study", metavar="NAME|FILE", help="build for the arms of a study; without it: plain files")
     part.add_argument(
-        "--source", metavar="DIR|NAME", help="samples: demo, micro, or a folder with <scenario>/samples.jsonl"
+        "--source",
+        metavar="DIR|NAME",
+        help="samples: demo, micro, kubernetes, or a folder with <scenario>/samples.jsonl",
     )
     part.add_argument("--scenario", help="which scenario, for size scenario")
     part.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: datasets/<size>)")
@@ -246,6 +248,7 @@ def _add_compare(parts: Parts) -> None:
     part.add_argument("--minimum", type=float, help="smallest gain of interest, a share: adds P(gain > minimum)")
     part.add_argument("--data", type=Path, metavar="FILE", help="the samples: adds results clustered by scenario")
     part.add_argument("--out", type=Path, metavar="FILE", help="comparisons (JSON)")
+    part.add_argument("--names", nargs=2, metavar="ARM", help="of control and experiment, as --out tells them")
 
 
 def _add_gate(parts: Parts) -> None:

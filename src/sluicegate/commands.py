@@ -229,8 +229,9 @@ def compare(arguments: Namespace) -> int:
         level=arguments.level, minimum=arguments.minimum, seed=arguments.seed,
     )  # fmt: skip
     if arguments.out:
+        names = arguments.names or ("control", "experiment")
         comparing.write(
-            arguments.out, rows, control="control", experiment="experiment",
+            arguments.out, rows, control=names[0], experiment=names[1],
             primary=rows[0].metric, seed=arguments.seed, level=arguments.level,
         )  # fmt: skip
     control, experiment = (", ".join(map(str, part)) for part in paths)

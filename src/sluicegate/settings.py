@@ -7,17 +7,21 @@ before the settings stand. A variable that is set but empty counts as unset, as 
 from __future__ import annotations
 
 import difflib
+import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sluicegate.errors import UserError, UserErrors
 
-MODEL_KINDS = ("causal",)
+MODEL_KINDS = ("causal", "seq2seq", "dual")
+WHOLE_KINDS = frozenset({"seq2seq", "dual"})
+"""Kinds that train every weight unless LORA_R is set."""
 OverLong = Literal["error", "drop", "truncate"]
 Switch = Annotated[
     Literal["auto", "true", "false"],
@@ -43,8 +47,52 @@ def _known_kind(kind: str) -> str:
     return kind
 
 
+def _existing_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError("is a file" if path.is_file() else "no such folder")
+    return path
+
+
+def weights(text: str) -> dict[str, float]:
+    """Evaluator → weight, of `name=weight,…` or a JSON object.
+
+    >>> weights("k8s_bp=0.75, exact_match=.25"), weights('{"k8s_bp": 1}')
+    ({'k8s_bp': 0.75, 'exact_match': 0.25}, {'k8s_bp': 1.0})
+
+    Raises:
+        ValueError: not such a text, a name that is given twice, a weight below 0, or a sum that is not 1.
+    """
+    pairs = _pairs(text)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is given twice")
+    if not all(weight >= 0 for weight in found.values()):  # NaN is refused too
+        raise ValueError("a weight below 0")
+    total = math.fsum(found.values())
+    if not abs(total - 1) <= 1e-6:
+        raise ValueError(f"the weights sum to {total:g}")
+    return found
+
+
+def _pairs(text: str) -> list[tuple[str, float]]:
+    try:
+        if text.lstrip().startswith("{"):
+            rows = json.loads(text, object_pairs_hook=list)
+        else:
+            rows = [part.split("=", 1) for part in text.split(",")]
+        return [(name.strip(), float(weight)) for name, weight in rows]
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError("not name=weight,…") from None
+
+
+def _weights(text: str) -> str:
+    weights(text)
+    return text
+
+
 Name = Annotated[str, AfterValidator(_safe_name)]
 ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
+ExistingFolder = Annotated[Path, AfterValidator(_existing_folder)]
 
 
 def _field(default: Any, text: str, wanted: str, **bounds: Any) -> Any:
@@ -83,7 +131,13 @@ class TrainSettings(BaseSettings):
     warmup_steps: int = _field(10, "Steps of linear warm-up; then linear decay to 0.", "a whole number ≥ 0", ge=0)
     weight_decay: float = _field(0.0, "Decoupled weight decay.", "a number in [0, 1]", ge=0, le=1)
     max_grad_norm: float = _field(1.0, "Gradients are clipped to this norm.", "a number > 0", gt=0)
-    max_seq_length: int = _field(2048, "Window in tokens, prompt and completion together.", "a whole number ≥ 8", ge=8)
+    max_seq_length: int = _field(
+        2048,
+        "Window in tokens: prompt and completion together; of seq2seq and dual, what each encoder reads, and the "
+        "completion.",
+        "a whole number ≥ 8",
+        ge=8,
+    )
     over_long: OverLong = _field(
         "error",
         "What happens to a sample longer than the window.",
@@ -91,20 +145,42 @@ class TrainSettings(BaseSettings):
     )
     load_in_4bit: Switch = _field("auto", "NF4 base weights; auto decides from free VRAM.", "auto, true or false")
     lora_r: int = _field(
-        16, "LoRA rank; 0 trains every weight (not in 4-bit).", "a whole number in 0…1024", ge=0, le=1024
+        16,
+        "LoRA rank; 0 trains every weight (not in 4-bit), and is the default of seq2seq and dual.",
+        "a whole number in 0…1024",
+        ge=0,
+        le=1024,
     )
     lora_alpha: int = _field(32, "LoRA scale is LORA_ALPHA / LORA_R.", "a whole number ≥ 1", ge=1)
     lora_dropout: float = _field(0.05, "Dropout before the adapters.", "a number in [0, 1)", ge=0, lt=1)
+    dual_tables: Literal["shared", "separate"] | None = _field(
+        None,
+        "dual: one table of tokens, or one more for the pattern; unset, as the next three: as the base has it, and "
+        "with a single T5 shared, separate, two, intent.",
+        "shared or separate",
+    )
+    dual_encoders: Literal["separate", "shared"] | None = _field(
+        None, "dual: an encoder for each input, or the same layers for both.", "separate or shared"
+    )
+    dual_fusion: Literal["two", "one"] | None = _field(
+        None, "dual: intent and pattern attend to each other, or the intent to the pattern.", "two or one"
+    )
+    dual_memory: Literal["both", "intent"] | None = _field(
+        None, "dual: the decoder attends to both inputs, or to the intent alone.", "both or intent"
+    )
     packing: Switch = _field(
         "auto",
-        "Samples one behind the other instead of padded, kept apart by attention; auto: on a GPU.",
+        "causal: samples one behind the other instead of padded, kept apart by attention; auto: on a GPU.",
         "auto, true or false",
     )
     compile: Switch = _field(
-        "auto", "Compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
+        "auto", "causal: compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
     )
     vram_limit_gb: float | None = _field(
         None, "GPU memory to fill, in GiB; unset: what is free.", "a number > 0", gt=0, allow_inf_nan=False
+    )
+    shuffle: bool = _field(
+        True, "Each epoch in an order of its own, by SEED; false: every epoch in the file's order.", "true or false"
     )
     seed: int = _field(0, "Of initialisation, data order and dropout.", "a whole number ≥ 0", ge=0, lt=2**32)
     save_every: int = _field(100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1)
@@ -113,6 +189,73 @@ class TrainSettings(BaseSettings):
     )
     trust_remote_code: bool = _field(False, "Run code that a model folder brings along.", "true or false")
     hf_token: SecretStr | None = _field(None, "Hub token; never printed, logged or stored.", "a token")
+
+    # Reinforcement learning, and how the best checkpoint is chosen.
+    method: Literal["supervised", "rloo", "reinforce"] = _field(
+        "supervised",
+        "Cross-entropy, or reinforcement learning from INIT_FROM: rloo, or reinforce, the older way, for comparison.",
+        "supervised, rloo or reinforce",
+    )
+    init_from: ExistingFolder | None = _field(
+        None,
+        "Folder of a finished training of the same kind to go on from, with a new optimizer, instead of BASE_MODEL.",
+        "an existing model folder",
+    )
+    reward: Annotated[str, AfterValidator(_weights)] = _field(
+        "codebleu_k8s=0.3,k8s_bp=0.4,k8s_security=0.2,k8s_simplicity=0.1",
+        "Weights over evaluators, as name=weight,… or a JSON object.",
+        "weights ≥ 0 that sum to 1",
+    )
+    reward_gate: Literal["gated", "plain"] = _field(
+        "gated",
+        "gated: 0 for what is not YAML, empty or cut off, and BP and security times intent fidelity; plain: neither.",
+        "gated or plain",
+    )
+    rl_steps: int = _field(
+        100, "Updates of reinforcement learning; MAX_STEPS may cut them.", "a whole number ≥ 1", ge=1
+    )
+    rl_prompts: int = _field(16, "Prompts an update.", "a whole number ≥ 1", ge=1, le=4096)
+    rl_samples: int = _field(8, "Answers drawn a prompt.", "a whole number in 2…256", ge=2, le=256)
+    rl_batch: int = _field(
+        64, "Answers an update takes at once; less where memory runs out.", "a whole number ≥ 1", ge=1, le=4096
+    )
+    rl_max_new_tokens: int = _field(512, "Tokens an answer may have.", "a whole number ≥ 1", ge=1)
+    rl_learning_rate: float = _field(
+        2e-6, "Learning rate of reinforcement learning, in place of LEARNING_RATE.", "a number in (0, 1]", gt=0, le=1
+    )
+    rl_target_kl: float = _field(
+        0.01, "KL divergence from INIT_FROM, nats a token, that rloo steers to.", "a number in (0, 10]", gt=0, le=10
+    )
+    rl_kl: float = _field(0.05, "Weight of the KL term of rloo at the start; it adapts.", "a number ≥ 0", ge=0, le=100)
+    rl_anchor: float = _field(0.1, "Weight of cross-entropy in the loss of rloo.", "a number ≥ 0", ge=0, le=100)
+    rl_workers: int | None = _field(
+        None, "Processes that score answers; unset: a core is left free.", "a whole number in 1…256", ge=1, le=256
+    )
+    steps_like_rl: bool = _field(
+        False,
+        "Supervised steps for the compute of RL_STEPS × RL_PROMPTS × RL_SAMPLES, in place of EPOCHS: the control of "
+        "reinforcement learning.",
+        "true or false",
+    )
+    select_by: str | None = _field(
+        None,
+        "What the best checkpoint is chosen by: the validation loss, or greedy answers' mean by an evaluator or by "
+        "REWARD; unset: loss, or reward where METHOD learns by it.",
+        "loss, reward or an evaluator",
+        min_length=1,
+    )
+    select_samples: int = _field(
+        64, "Validation samples answered for SELECT_BY, the first of the file.", "a whole number ≥ 1", ge=1
+    )
+    tensorboard: bool = _field(False, "Curves for TensorBoard too, in the model's folder.", "true or false")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_unless_told(cls, given: Any) -> Any:
+        """LORA_R=0 where the kind trains every weight and nobody says otherwise."""
+        if isinstance(given, dict) and given.get("model_kind") in WHOLE_KINDS:
+            return {"lora_r": 0, **given}
+        return given
 
     @classmethod
     def settings_customise_sources(

@@ -23,8 +23,10 @@ from pydantic import (
     model_validator,
 )
 
+from sluicegate import lineup, recipes
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.jsonl import read_text
+from sluicegate.recipes import Order
 from sluicegate.records import digest
 from sluicegate.settings import TrainSettings, fault_in
 
@@ -32,8 +34,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_+.-]*$", max_
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Prompts = Literal["plain", "enriched"]
+Pattern = Literal["kept", "shuffled", "none"]
+RecipeName = Literal["v1", "v4"]
 Scalar = str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 
+MANIFESTS = "kubernetes"
+"""The scenario, and the source, whose samples have variants and an order."""
 LAST_STAGE = 4
 DECIDING_STAGES = (3, 4)
 """Stages whose GO rests on the test of the primary metric."""
@@ -44,6 +50,7 @@ MANAGED = frozenset(
         "output_dir",
         "model_name",
         "seed",
+        "init_from",
         "hf_token",
         "mlflow_tracking_uri",
     }
@@ -64,18 +71,41 @@ Points = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Arm(_Part):
-    """One arm: which prompts it is trained on and what it changes of the training settings."""
+    """One arm: what it is trained on, what it starts from, and what it changes of the training settings."""
 
     prompts: Prompts = _field("plain", "What it is trained on: the plain request, or that with metadata.")
     seed: int = _field(0, "Of its first run; the next ones count up. An A/A experiment differs in it.", ge=0, le=2**31)
+    after: Name | None = _field(None, "An arm whose trained model, of the same run, it starts from; not from the base.")
+    against: Name | None = _field(
+        None, "An arm that it is compared with, beside the question: shown with interval and p, deciding nothing."
+    )
+    recipe: RecipeName | None = _field(None, "A preset instead of the study's; what is said elsewhere wins over it.")
+    augment: Share | None = _field(
+        None,
+        "Share of its Kubernetes training samples that get a variant which asks for security; unset: the recipe's.",
+    )
+    order: Order | None = _field(
+        None, "Of its training samples; `curriculum`: from simple to complex in each epoch. Unset: the recipe's."
+    )
+    pattern: Pattern = _field(
+        "kept", "Its second input, in training and in use: each sample's own, another sample's, or none."
+    )
     train: TrainOverrides
 
 
 class Source(_Part):
     """Where samples come from."""
 
-    source: str = _field("demo", "`demo`, `micro`, or a folder with `<scenario>/samples.jsonl`.")
-    seed: int = _field(0, "Of the split.", ge=0)
+    source: str = _field(
+        "demo", "`demo`, `micro`, `kubernetes` (from a grammar), or a folder with `<scenario>/samples.jsonl`."
+    )
+    seed: int = _field(0, "Of the split, and of what is made.", ge=0)
+    synthesize: int | None = _field(
+        None, "Samples that `kubernetes` makes; unset: as many as a stage asks for.", ge=3, le=1_000_000
+    )
+    longest: int | None = _field(
+        None, "Characters that a manifest of `kubernetes` may have; unset: any number.", ge=300
+    )
 
 
 class Generation(_Part):
@@ -138,6 +168,7 @@ class Study(_Part):
     test_prompts: Literal["plain", "as_trained"] = _field(
         "plain", "`plain`: both arms are asked the same; `as_trained`: each the way it was trained, as declared here."
     )
+    recipe: RecipeName | None = _field(None, "A preset of all arms; what is said elsewhere wins over it.")
     train: TrainOverrides
     generate: Generation = _field(Generation(), "How answers are drawn.")
     metrics: Annotated[tuple[Name, ...], Field(min_length=1, description="What answers are judged by.")]
@@ -175,7 +206,7 @@ class Study(_Part):
             faults.append(f"control and experiment are the same arm {self.control!r}")
         if self.primary not in self.metrics:
             faults.append(f"primary: {self.primary!r} is not one of the metrics {list(self.metrics)}")
-        faults += [*self._contradictions(), *self._same_arms()]
+        faults += [*self._contradictions(), *self._ties(), *self._same_arms()]
         draws = max([self.generate.draws, *(change.draws or 1 for change in self.stages.values())])
         if draws > 1 and self.generate.temperature == 0:
             faults.append(f"generate.temperature: 0 makes all {draws} draws the same text; give 0.7, or 1 draw")
@@ -204,14 +235,52 @@ class Study(_Part):
                     "3 or more of the recipe"
                 )
 
+    def _ties(self) -> Iterator[str]:
+        """Arms that name each other wrongly, and a second source of samples where there is none."""
+        if self.control in self.arms and self.experiment in self.arms and self.control != self.experiment:
+            yield from lineup.faults(tuple(self.arms), self.roles, self._named("after"), self.against)
+        for field in ("synthesize", "longest"):
+            if getattr(self.data, field) is not None and self.data.source != MANIFESTS:
+                yield f"data.{field}: wants source {MANIFESTS}, seen {self.data.source!r}"
+        if MANIFESTS not in self.scenarios:
+            for name in self.arms:
+                recipe, arm = self.recipe_of(name), self.arms[name]
+                if arm.augment or recipe.augment or (arm.order or recipe.order) != "shuffled":
+                    yield f"arms.{name}: augment and order (v4 has both): wants samples of the scenario {MANIFESTS}"
+
+    def _named(self, field: Literal["after", "against"]) -> dict[str, str]:
+        return {name: other for name, arm in self.arms.items() if (other := getattr(arm, field)) is not None}
+
     def _same_arms(self) -> Iterator[str]:
         """Two arms of the same data, settings and seeds are the same models: their gain is 0 by construction."""
-        pair = [self.arms.get(name) for name in (self.control, self.experiment)]
-        if self.control != self.experiment and pair[0] is not None and pair[0] == pair[1]:
-            yield (
-                f"arms {self.control!r} and {self.experiment!r} are the same in everything; "
-                "for an A/A experiment give one of them another seed"
-            )
+        for one, other in ((self.control, self.experiment), *((other, arm) for arm, other in self.against.items())):
+            pair = [self.arms.get(name) for name in (one, other)]
+            if one == other or None in pair:
+                continue
+            if len({str(arm.model_copy(update={"against": None})) for arm in pair if arm is not None}) == 1:
+                yield (
+                    f"arms {one!r} and {other!r} are the same in everything; "
+                    "for an A/A experiment give one of them another seed"
+                )
+
+    @property
+    def roles(self) -> tuple[str, str]:
+        """Control and experiment: the arms that decide."""
+        return self.control, self.experiment
+
+    @property
+    def against(self) -> dict[str, str]:
+        """Arm that decides nothing → the arm that it is compared with, in the order of the file."""
+        return self._named("against")
+
+    @property
+    def lineup(self) -> tuple[str, ...]:
+        """The arms that take part, each behind the one that it starts from."""
+        return lineup.lineup(self.roles, self._named("after"), self.against)
+
+    def recipe_of(self, arm: str) -> recipes.Recipe:
+        """The preset of an arm: its own, else the study's, else one that says nothing."""
+        return recipes.named(self.arms[arm].recipe or self.recipe)
 
     @property
     def sha256(self) -> str:

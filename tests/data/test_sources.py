@@ -53,7 +53,7 @@ def test_available_lists_scenarios_with_samples(tmp_path: Path) -> None:
 def test_an_unknown_source_says_what_there_is(tmp_path: Path) -> None:
     told = complaint(tmp_path / "none", "sql")
     assert "not found" in told
-    assert "demo, micro, or a folder" in told
+    assert "demo, micro, kubernetes, or a folder" in told
     (tmp_path / "file").write_text("")
     assert "a file" in complaint(tmp_path / "file", "sql")
 

@@ -68,6 +68,7 @@ def test_a_right_answer() -> None:
         *LEVELS,
         "intent_fidelity",
         "codebleu_k8s",
+        "k8s_simplicity",
     }
     assert found["k8s_quality"] == found["quality_gated"]
 
@@ -133,7 +134,17 @@ def test_a_workload_that_is_left_out_has_no_practice(metric: str) -> None:
     assert "run_as_non_root" in scored(metric, WEB).why
 
 
-@pytest.mark.parametrize("metric", ["intent_fidelity", "codebleu_k8s", "k8s_quality", "quality_gated"])
+def test_what_says_more_than_the_reference_is_less_simple_and_what_says_less_is_not_simpler() -> None:
+    assert scored("k8s_simplicity", WEB).value == scored("k8s_simplicity", SERVICE).value == 1.0
+    assert scored("k8s_simplicity", f"{WEB}---\n{SERVICE}").value == 9 / 14
+    assert "14 leaves, the reference has 9" in scored("k8s_simplicity", f"{WEB}---\n{SERVICE}").why
+    assert scored("k8s_simplicity", WEB.replace("replicas: 2", "replicas: 2, paused: false")).value == 0.0  # no YAML
+    assert scored("k8s_simplicity", WEB, sample("words")).value is None
+
+
+@pytest.mark.parametrize(
+    "metric", ["intent_fidelity", "codebleu_k8s", "k8s_quality", "quality_gated", "k8s_simplicity"]
+)
 @pytest.mark.parametrize("text", ["", "words", "a: [", "kind: Pod"])
 def test_what_is_no_manifest_is_not_near_one(metric: str, text: str) -> None:
     assert scored(metric, text).value == 0.0

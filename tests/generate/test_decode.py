@@ -10,7 +10,7 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 
 from sluicegate.errors import UserError  # noqa: E402
-from sluicegate.generate.decode import Sampling, choose, decode  # noqa: E402
+from sluicegate.generate.decode import Sampling, decode  # noqa: E402
 from sluicegate.models.causal import load_trained  # noqa: E402
 
 STOPS = frozenset({1, 2})
@@ -81,30 +81,6 @@ def test_random_state_of_torch_is_left_alone(model: Any) -> None:
     before = torch.random.get_rng_state()
     decode(model, PROMPTS, range(4), numbers(4), sampling())
     assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_chosen_tokens_follow_the_distribution() -> None:
-    logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
-    count = 10_000
-    uniforms = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    chosen = choose(logits.expand(count, 4), uniforms, sampling(0.7))
-    shares = torch.bincount(chosen, minlength=4) / count
-    assert torch.allclose(shares, torch.softmax(logits / 0.7, -1), atol=2 / count)
-
-
-def test_extreme_random_numbers_choose_possible_tokens() -> None:
-    logits = torch.tensor([[-torch.inf, 3.0, 1.0, -torch.inf]]).expand(2, 4)
-    uniforms = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
-    assert choose(logits, uniforms, sampling()).tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("top_p", "kept"), [(0.49, {2}), (0.5, {2}), (0.51, {2, 0}), (0.81, {2, 0, 3}), (1.0, {0, 1, 2, 3})]
-)
-def test_nucleus_is_the_smallest_set_that_holds_top_p(top_p: float, kept: set[int]) -> None:
-    logits = torch.tensor([0.3, 0.05, 0.5, 0.15], dtype=torch.float64).log().expand(1000, 4)
-    uniforms = torch.linspace(0, 1 - 1e-9, 1000, dtype=torch.float64)
-    assert set(choose(logits, uniforms, sampling(top_p=top_p)).tolist()) == kept
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

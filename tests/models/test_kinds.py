@@ -20,4 +20,4 @@ def test_the_package_does_not_import_torch() -> None:
 @pytest.mark.parametrize("name", models.KINDS)
 def test_every_kind_provides_what_the_protocol_asks(name: str) -> None:
     module = models.kind(name)
-    assert all(callable(getattr(module, part)) for part in ("load", "load_trained", "prompt_ids"))
+    assert all(callable(getattr(module, part)) for part in ("load", "load_trained", "given_ids", "tiny_base"))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sluicegate.models import kind
+from sluicegate.models.tokens import prompt_ids
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking.spool import Spool, curves
 from sluicegate.train import step
@@ -28,7 +29,7 @@ def test_it_learns_saves_and_answers(make_settings: Make, four_bit: str) -> None
     assert done.peak_vram_gib is not None
     assert 0 < done.peak_vram_gib < 1
     model, tokenizer = kind("causal").load_trained(settings.model_dir)
-    asked = torch.tensor([kind("causal").prompt_ids(tokenizer, "Write add_0.\n")], device=model.device)
+    asked = torch.tensor([prompt_ids(tokenizer, "Write add_0.\n")], device=model.device)
     assert model.generate(asked, max_new_tokens=4).shape[1] > asked.shape[1]
 
 
@@ -37,7 +38,7 @@ def test_too_little_memory_halves_the_micro_batch_and_trains_on(
 ) -> None:
     losses = {}
     for name, most in (("free", 16), ("tight", 4)):
-        gradients = step._gradients
+        gradients = step.gradients
 
         def short(training: Any, examples: Any, number: int, micro_batch: int, most: int = most) -> torch.Tensor:
             if micro_batch > most:
@@ -46,7 +47,7 @@ def test_too_little_memory_halves_the_micro_batch_and_trains_on(
 
         settings = make_settings(model_name=name, batch_size=16, max_steps=3)
         with monkeypatch.context() as patch, Spool(settings.model_dir) as spool:
-            patch.setattr(step, "_gradients", short)
+            patch.setattr(step, "gradients", short)
             train(settings, spool)
         losses[name] = [value for _, value in curves(settings.model_dir / "events.jsonl")["train/loss"]]
     assert losses["tight"] == pytest.approx(losses["free"], rel=2e-2)  # bf16, other batches

@@ -266,10 +266,10 @@ def test_a_finished_training_is_not_overwritten_by_another(make_settings: Make) 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(
     make_settings: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, seen, real = make_settings(), Seen(), step._gradients
+    settings, seen, real = make_settings(), Seen(), step.gradients
     monkeypatch.setattr(
         step,
-        "_gradients",
+        "gradients",
         lambda training, examples, at, size: real(training, examples, at, size) * (float("nan") if at == 5 else 1.0),
     )
     with pytest.raises(UserError, match="step 5: the loss is nan"):
@@ -291,14 +291,14 @@ def test_a_validation_loss_that_is_not_a_number_stops_too(make_settings: Make, m
 
 
 def test_gradients_that_are_not_finite_stop_too(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = step._gradients
+    real = step.gradients
 
     def broken(training: Any, *rest: Any) -> torch.Tensor:
         loss = real(training, *rest)
         next(iter(training.names.values())).grad.fill_(float("inf"))
         return loss
 
-    monkeypatch.setattr(step, "_gradients", broken)
+    monkeypatch.setattr(step, "gradients", broken)
     with pytest.raises(UserError, match="step 1: the gradient norm is"):
         train(make_settings(), Null())
 

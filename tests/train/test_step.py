@@ -122,6 +122,6 @@ def test_a_process_without_a_sample_adds_nothing() -> None:
     from sluicegate.train import step
 
     second = Training(**{**training.__dict__, "accelerator": several})
-    assert float(step._gradients(second, training.train, 1, 4)) == 0.0
+    assert float(step.gradients(second, training.train, 1, 4)) == 0.0
     grad = training.names["weight"].grad
     assert grad is not None and float(grad) == 0.0

@@ -4,6 +4,7 @@ The arithmetic is `stats`; here scores become items and items become rows. Nothi
 """
 
 from sluicegate.compare.comparing import compare
+from sluicegate.compare.contrasts import CONTRASTS, Contrast, read_contrasts
 from sluicegate.compare.files import Comparisons, read, write
 from sluicegate.compare.foreign import load_scores
 from sluicegate.compare.reduction import reduce_pass_at_k
@@ -12,12 +13,15 @@ from sluicegate.compare.score_files import compare_files
 from sluicegate.compare.text import summary, table
 
 __all__ = [
+    "CONTRASTS",
     "Comparisons",
+    "Contrast",
     "compare",
     "compare_files",
     "load_scores",
     "reachable",
     "read",
+    "read_contrasts",
     "reduce_pass_at_k",
     "summary",
     "table",

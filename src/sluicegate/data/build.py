@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import get_args
 
 from sluicegate import study as studies
-from sluicegate.data import demo, leaks, micro, sources
+from sluicegate.data import leaks, sources
+from sluicegate.data.arms import change_of
 from sluicegate.data.content import duplicates, kin
 from sluicegate.data.manifest import HELD_OUT, TRAINING, File, Fresh, Manifest, Overlap, place
 from sluicegate.data.reader import read_samples
@@ -44,10 +45,11 @@ def build(
 ) -> Manifest:
     """Write `<arm>-train.jsonl`, `<arm>-val.jsonl`, `test.jsonl` and `manifest.json` for the arms of a study.
 
-    Where the study asks each arm the way it was trained there is `<arm>-test.jsonl` too. Numbers of samples are
-    totals over the scenarios; None leaves the size's own: 5 samples (`micro`), 20, 5 and 20 (`small`), 70, 15 and
-    15% of what the source has (`scenario`: the one named, or the study's first; `all`). None of the samples in
-    `fresh_from`, the test items of an earlier stage, becomes a test item again.
+    Where the study asks each arm the way it was trained, or an arm has other patterns, there is `<arm>-test.jsonl`
+    too. Numbers of samples are totals over the scenarios, variants apart; None leaves the size's own: 5 samples
+    (`micro`), 20, 5 and 20 (`small`), 70, 15 and 15% of what the source has (`scenario`: the one named, or the
+    study's first; `all`). None of the samples in `fresh_from`, the test items of an earlier stage, becomes a test item
+    again.
 
     Raises:
         UserError: an unknown size or scenario, a source with too few samples, metadata that gives an answer away,
@@ -63,6 +65,9 @@ def build(
         as_trained=study.test_prompts == "as_trained",
         study=study.name,
         tested=tuple(read_samples(fresh_from)) if fresh_from else (),
+        changes={f"{name}-": change_of(study, name) for name in study.arms},
+        synthesize=study.data.synthesize,
+        longest=study.data.longest,
     )
     return _write(recipe, out, force=force, fresh_from=fresh_from)
 
@@ -164,8 +169,8 @@ def _from(study: Study, source: str | None, seed: int) -> Study:
 
 def _scenarios_of(source: str) -> tuple[str, ...]:
     """All scenarios of a source."""
-    if source in {"demo", "micro"}:
-        return (demo.SCENARIO,) if source == "demo" else micro.SCENARIOS
+    if source in sources.BUILT_IN:
+        return sources.BUILT_IN[source]
     found = tuple(sources.available(Path(source)))
     if not found:
         raise UserError(
@@ -193,7 +198,7 @@ def _chosen(size: Size, scenarios: tuple[str, ...], scenario: str | None) -> tup
 def _write(recipe: Recipe, out: Path, *, force: bool, fresh_from: Path | None = None) -> Manifest:
     splits = drawn(recipe)
     library = patterns(splits)
-    named = files(recipe, with_patterns(splits, library))
+    named = files(recipe, with_patterns(splits, library), library)
     texts = {name: "".join(f"{to_json(row)}\n" for row in rows) for name, rows in named.items()}
     if library is not None:
         texts[PATTERNS] = library.text
@@ -207,7 +212,9 @@ def _manifest(
 ) -> Manifest:
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     counted = {name: Counter(sample.scenario for sample in part) for name, part in named.items()}
-    found, overlap = _leaks(recipe, splits) if splits.test else (None, None)
+    variants = _variants(recipe, splits, rows)
+    seen = [*splits.train, *(sample for made in variants.values() for sample in made), *splits.val]
+    found, overlap = _leaks(recipe, seen, splits.test) if splits.test else (None, None)
     return Manifest(
         study=recipe.study,
         size=recipe.size,
@@ -220,7 +227,17 @@ def _manifest(
         leaks=found,
         overlap=overlap,
         duplicates=tuple(duplicates(splits.train)),
+        noted={f"{arm}: training samples that ask for security": len(made) for arm, made in variants.items() if made},
     )
+
+
+def _variants(recipe: Recipe, splits: Splits, rows: Mapping[str, Sequence[Sample]]) -> dict[str, list[Sample]]:
+    """Arm → the samples that it is trained on beside those of the split."""
+    known = {sample.id for sample in splits.train}
+    return {
+        prefix.removesuffix("-"): [row for row in rows[f"{prefix}train.jsonl"] if row.id not in known]
+        for prefix in recipe.arms
+    }
 
 
 def digests(texts: Mapping[str, str]) -> dict[str, File]:
@@ -241,27 +258,26 @@ def _evaluation_prompts(recipe: Recipe, named: Mapping[str, Sequence[Sample]]) -
     """Arm → digest of the ids and prompts that its models are tested with."""
     digests = {}
     for prefix in recipe.arms if "test.jsonl" in named else ():
-        rows = named[f"{prefix}test.jsonl" if recipe.as_trained else "test.jsonl"]
+        rows = named[f"{prefix}test.jsonl" if recipe.asks_apart(prefix) else "test.jsonl"]
         digests[prefix.removesuffix("-")] = digest([[row.id, row.prompt, row.context] for row in rows])
     return digests
 
 
-def _leaks(recipe: Recipe, splits: Splits) -> tuple[tuple[str, ...], Overlap]:
-    """What training and validation give away of the test.
+def _leaks(recipe: Recipe, seen: Sequence[Sample], test: Sequence[Sample]) -> tuple[tuple[str, ...], Overlap]:
+    """What training, with the variants of every arm, and validation give away of the test.
 
     The demo corpus is made from templates, so there overlap of 13-grams is told and not counted as a leak; nor is it
     for a sample with a `group`, which was kept apart from all that is near it when it was made.
     """
-    seen = [*splits.train, *splits.val]
-    made_apart = {sample.id for sample in splits.test if recipe.source == "demo" or kin(sample)}
-    found = leaks.find(seen, splits.test)
-    known = [share for share in leaks.overlap(seen, splits.test) if share is not None]
+    made_apart = {sample.id for sample in test if recipe.source == "demo" or kin(sample)}
+    found = leaks.find(seen, test)
+    known = [share for share in leaks.overlap(seen, test) if share is not None]
     overlap = Overlap(
         threshold=leaks.DIRTY,
         mean=round(sum(known) / len(known), 4) if known else None,
         highest=round(max(known), 4) if known else None,
         dirty=tuple(leak.test_id for leak in found if leak.kind == "overlap"),
-        counted=len(made_apart) < len(splits.test),
+        counted=len(made_apart) < len(test),
     )
     return tuple(leak.told for leak in found if leak.kind != "overlap" or leak.test_id not in made_apart), overlap
 
@@ -277,6 +293,7 @@ def _told(folder: Path, manifest: Manifest) -> str:
         lines.append(
             f"leaks: {len(manifest.leaks)}; highest 13-gram overlap: {highest if highest is not None else 'none'}"
         )
+    lines += [f"{what}: {number}" for what, number in manifest.noted.items()]
     if manifest.duplicates:
         lines.append(f"repeated training samples: {sum(len(group) - 1 for group in manifest.duplicates)}")
     return "\n".join(lines)

@@ -1,16 +1,18 @@
 """What the data of a stage consists of: how many items of which scenarios in which split, asked how.
 
-All arms get the same items in the same order; only their prompts differ. Size `micro` has no held-out items: it
-validates on its training samples and is not tested. Nothing here writes files.
+All arms get the same items; what an arm changes of them (variants, order, second input) is in `arms`, and the prompts
+differ. Size `micro` has no held-out items: it validates on its training samples and is not tested. Nothing here writes
+files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from sluicegate.data import k8s, micro, sources
+from sluicegate.data.arms import UNCHANGED, Change, patterned, training
 from sluicegate.data.enrich import render
 from sluicegate.data.splits import FRACTIONS, Splits, contents, shares, split, split_counts
 from sluicegate.errors import UserError
@@ -35,6 +37,9 @@ class Recipe:
         arms: prefix of the file names → prompts; one with an empty prefix for plain files.
         as_trained: whether each arm is asked the way it was trained.
         tested: test items of an earlier stage; none of them is one here.
+        changes: prefix of an arm's file names → what else it changes; nothing where it is not named.
+        synthesize: how many samples the source `kubernetes` makes; None: as many as are needed.
+        longest: characters that a manifest of that source may have; None for any.
     """
 
     size: Size
@@ -46,6 +51,13 @@ class Recipe:
     as_trained: bool = False
     study: str = ""
     tested: tuple[Sample, ...] = ()
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    synthesize: int | None = None
+    longest: int | None = None
+
+    def asks_apart(self, prefix: str) -> bool:
+        """Whether an arm has a test file of its own."""
+        return self.as_trained or self.changes.get(prefix, UNCHANGED).asks_apart
 
 
 def drawn(recipe: Recipe) -> Splits:
@@ -91,7 +103,14 @@ def _refuse_empty(counts: Sequence[int]) -> None:
 
 
 def _load(recipe: Recipe, size: int | None) -> list[Sample]:
-    return sources.load(recipe.source, scenarios=recipe.scenarios, seed=recipe.seed, size=size)
+    return sources.load(
+        recipe.source,
+        scenarios=recipe.scenarios,
+        seed=recipe.seed,
+        size=size,
+        made=recipe.synthesize,
+        longest=recipe.longest,
+    )
 
 
 def patterns(splits: Splits) -> Library | None:
@@ -124,18 +143,23 @@ def _in_want(sample: Sample) -> bool:
     return sample.scenario == k8s.SCENARIO and not sample.context
 
 
-def files(recipe: Recipe, splits: Splits) -> dict[str, list[Sample]]:
+def files(recipe: Recipe, splits: Splits, library: Library | None = None) -> dict[str, list[Sample]]:
     """File name → samples, each with the prompt that it is asked with there.
+
+    Args:
+        library: that the patterns of `splits` come from, for the variants of an arm.
 
     Raises:
         UserError: the metadata of a sample gives its answer away.
     """
     named: dict[str, list[Sample]] = {}
     for prefix, prompts in recipe.arms.items():
-        named[f"{prefix}train.jsonl"] = _asked(splits.train, prompts)
-        named[f"{prefix}val.jsonl"] = _asked(splits.val, prompts)
-        if splits.test and recipe.as_trained:
-            named[f"{prefix}test.jsonl"] = _asked(splits.test, prompts)
+        change = recipe.changes.get(prefix, UNCHANGED)
+        named[f"{prefix}train.jsonl"] = _asked(training(splits.train, change, library, recipe.seed), prompts)
+        named[f"{prefix}val.jsonl"] = _asked(patterned(splits.val, change.pattern, recipe.seed), prompts)
+        if splits.test and recipe.asks_apart(prefix):
+            asked = prompts if recipe.as_trained else "plain"
+            named[f"{prefix}test.jsonl"] = _asked(patterned(splits.test, change.pattern, recipe.seed), asked)
     if splits.test:
         named["test.jsonl"] = list(splits.test)
     return named

@@ -1,13 +1,17 @@
-"""Where samples come from: the demo corpus, the micro set, or a folder with `<scenario>/samples.jsonl`."""
+"""Where samples come from: the demo corpus, the micro set, the grammar of manifests, or a folder of data sets.
+
+A folder holds `<scenario>/samples.jsonl`. What is made is the same for the same seed, and more of it begins with less.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
-from sluicegate.data import demo, micro
+from sluicegate.data import demo, k8s, micro
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.records import Sample
@@ -15,26 +19,45 @@ from sluicegate.records import Sample
 DEMO_SIZE = 100
 """Demo samples where no size is asked for: as many as a scenario of the shipped data sets has."""
 FILE = "samples.jsonl"
+KUBERNETES = "kubernetes"
+"""The source of manifests that a grammar makes."""
+BUILT_IN = {"demo": (demo.SCENARIO,), "micro": micro.SCENARIOS, KUBERNETES: (k8s.SCENARIO,)}
+"""Source that needs no files → its scenarios."""
+SPARE = 20
+"""One manifest in so many is made beyond those asked for: near-duplicate requests lie in one split."""
 
 
-def load(source: str, *, scenarios: Sequence[str], seed: int, size: int | None = None) -> list[Sample]:
+def load(
+    source: str,
+    *,
+    scenarios: Sequence[str],
+    seed: int,
+    size: int | None = None,
+    made: int | None = None,
+    longest: int | None = None,
+) -> list[Sample]:
     """The samples of some scenarios.
 
     Args:
-        source: `demo`, `micro`, or a folder.
+        source: one of `BUILT_IN`, or a folder.
         scenarios: wanted, in this order.
-        seed: of the demo corpus; the others are what they are.
-        size: samples needed in all. The demo corpus makes just so many; the others give all they have, and
-            having fewer is an error.
+        seed: of the demo corpus and the grammar; the others are what they are.
+        size: samples needed in all. The demo corpus makes just so many, the grammar a few more; the others give all
+            they have, and having fewer is an error.
+        made: how many the grammar makes, whatever is needed.
+        longest: characters that a manifest of the grammar may have; None for any.
 
     Raises:
         UserError: an unknown source, a scenario that it lacks, or too few samples.
     """
+    if source in BUILT_IN:
+        _refuse_missing(source, scenarios, BUILT_IN[source])
     if source == "demo":
-        _refuse_missing(source, scenarios, [demo.SCENARIO])
         return demo.samples(DEMO_SIZE if size is None else size, seed=seed)
-    if source == "micro":
-        _refuse_missing(source, scenarios, micro.SCENARIOS)
+    if source == KUBERNETES:
+        needed = DEMO_SIZE if size is None else size
+        samples = list(_manifests(made or needed + -(-needed // SPARE), seed, longest))
+    elif source == "micro":
         samples = [sample for name in scenarios for sample in micro.SAMPLES if sample.scenario == name]
     else:
         samples = _from_folder(Path(source), scenarios)
@@ -47,6 +70,17 @@ def load(source: str, *, scenarios: Sequence[str], seed: int, size: int | None =
             mend="add samples, lower the sample counts, or add scenarios",
         )
     return samples
+
+
+@lru_cache(maxsize=2)
+def _manifests(count: int, seed: int, longest: int | None) -> tuple[Sample, ...]:
+    """Pairs of a request and a manifest of the grammar, with the groups that splits keep together."""
+    from sluicegate.data.k8s.pairs import samples
+    from sluicegate.data.k8s.split import grouped, sets
+    from sluicegate.data.k8s.synthesis import synthesise
+
+    pairs = [sample for draft in synthesise(count, seed, longest=longest).drafts for sample in samples(draft, seed)]
+    return tuple(grouped(pairs, sets(pairs)))
 
 
 def available(folder: Path) -> list[str]:
@@ -69,7 +103,7 @@ def _from_folder(folder: Path, scenarios: Sequence[str]) -> list[Sample]:
     if not folder.is_dir():
         raise UserError(
             f"source {folder}: not found",
-            wanted=f"demo, micro, or a folder with <scenario>/{FILE}",
+            wanted=f"{', '.join(BUILT_IN)}, or a folder with <scenario>/{FILE}",
             seen="a file" if folder.exists() else "no such folder",
         )
     _refuse_missing(str(folder), scenarios, available(folder))

@@ -40,6 +40,7 @@ EVALUATORS = {
     "k8s_security": "sluicegate.evaluators.kubernetes.security",
     "intent_fidelity": "sluicegate.evaluators.kubernetes.fidelity",
     "codebleu_k8s": "sluicegate.evaluators.kubernetes.codebleu",
+    "k8s_simplicity": "sluicegate.evaluators.kubernetes.simplicity",
     "k8s_quality": "sluicegate.evaluators.kubernetes.quality",
     "quality_gated": "sluicegate.evaluators.kubernetes.gated",
     "code_accuracy": "sluicegate.evaluators.code_accuracy",

@@ -11,38 +11,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import sdpa_kernel
 
 from sluicegate.errors import UserError
+from sluicegate.models.choosing import ATTENTION, Sampling, choose, damaged, not_finite
 
-ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""Kernels that may be used: all but cuDNN's, which plans anew for every batch and cache length, and gave other logits
-for the same input. Measured with bf16 on an H200, torch 2.11.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a token is chosen and when a row ends.
-
-    Args:
-        temperature: 0 is greedy.
-        top_p: in (0, 1].
-        max_new_tokens: at least 1.
-        stops: ids of tokens that end an answer.
-        pad: id of the token that fills shorter prompts; it is masked, so any id does.
-    """
-
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    stops: frozenset[int]
-    pad: int = 0
+__all__ = ["Sampling", "decode"]
 
 
 def decode(
@@ -82,47 +60,11 @@ def decode(
     return answers
 
 
-def choose(logits: Any, uniforms: Any, sampling: Sampling) -> Any:
-    """One token a row: the likeliest, or the one at the place of the row's random number in the distribution.
-
-    Args:
-        logits: [B, V].
-        uniforms: [B], float64 in [0, 1).
-        sampling: temperature and top_p are used.
-
-    Returns:
-        [B], token ids. Inverse transform sampling, in float64 because a cumulative sum over V loses digits.
-    """
-    if sampling.temperature == 0:
-        return logits.argmax(-1)
-    probabilities = torch.softmax(logits.double() / sampling.temperature, -1)
-    if sampling.top_p < 1:
-        probabilities = _nucleus(probabilities, sampling.top_p)
-    cumulative = probabilities.cumsum(-1)
-    places = (uniforms * cumulative[:, -1]).unsqueeze(-1)
-    return torch.searchsorted(cumulative, places, right=True).squeeze(-1)
-
-
-def _nucleus(probabilities: Any, top_p: float) -> Any:
-    """The smallest set of tokens that holds `top_p`, the others set to 0.
-
-    Source: Holtzman et al., arXiv 1904.09751.
-    """
-    ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
-    before = ranked.cumsum(-1) - ranked
-    return torch.zeros_like(probabilities).scatter(-1, order, ranked.masked_fill(before >= top_p, 0.0))
-
-
 def _finite(logits: Any, chosen: Any) -> list[int]:
     """The chosen ids on the host; one transfer tells both the tokens and whether the logits were sound."""
-    tokens: list[int] = torch.where(torch.isfinite(logits.amax(-1)), chosen, -1).tolist()
+    tokens: list[int] = torch.where(not_finite(logits), -1, chosen).tolist()
     if -1 in tokens:
-        raise UserError(
-            "the model's logits are not finite",
-            wanted="numbers",
-            seen="NaN or infinity",
-            mend="the weights are damaged or training diverged: train again with a lower LEARNING_RATE",
-        )
+        raise damaged()
     return tokens
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ from sluicegate.console import say
 from sluicegate.errors import UserError
 from sluicegate.generate.decode import Sampling, decode
 from sluicegate.generate.request import Ask, Batches, Key, Request, seed_of
+from sluicegate.models.decoding import Decoder
+from sluicegate.models.seq2seq import tensors
 from sluicegate.records import Finish, Prediction
 
-Prompts = Mapping[str, list[int]]
-"""Sample id → prompt tokens."""
+Prompts = Mapping[str, tuple[list[int], ...]]
+"""Sample id → what the model is given: tokens for each part of it that reads."""
+Draw = Callable[[Sequence[tuple[list[int], ...]], Sequence[int], Any], list[list[int]]]
+"""Distinct prompts, the index of each answer's, and its random numbers → the answers' tokens."""
 
 
 def answers(request: Request, folder: Path, asks: Sequence[Ask], done: Set[Key]) -> Batches:
@@ -37,21 +41,35 @@ def answers(request: Request, folder: Path, asks: Sequence[Ask], done: Set[Key])
     model, tokenizer = kind.load_trained(
         folder, load_in_4bit=request.load_in_4bit, trust_remote_code=request.trust_remote_code
     )
-    prompts = {ask.sample.id: kind.prompt_ids(tokenizer, ask.sample.prompt) for ask in asks if ask.draw == 0}
-    _check_room(prompts, window(model), request.max_new_tokens)
+    prompts = {ask.sample.id: kind.given_ids(tokenizer, ask.sample) for ask in asks if ask.draw == 0}
+    _check_room({name: given[0] for name, given in prompts.items()}, window(model), request.max_new_tokens)
     sampling = Sampling(request.temperature, request.top_p, request.max_new_tokens, stops(model, tokenizer))
     missing = ([ask for ask in batch if ask.key not in done] for batch in batches(asks, prompts, request.batch_size))
-    return _decoded(_Reader(request, model, tokenizer, prompts, sampling), (batch for batch in missing if batch))
+    reader = _Reader(request, _drawing(model, tokenizer, sampling), tokenizer, prompts, sampling)
+    return _decoded(reader, (batch for batch in missing if batch))
+
+
+def _drawing(model: Any, tokenizer: Any, sampling: Sampling) -> Draw:
+    """How answers are drawn from the model: by the loop for causal models, or by that for encoder-decoders."""
+    if not model.config.is_encoder_decoder:
+        return lambda prompts, rows, uniforms: decode(model, [given[0] for given in prompts], rows, uniforms, sampling)
+    decoder = Decoder(model)
+
+    def drawn(prompts: Sequence[tuple[list[int], ...]], rows: Sequence[int], uniforms: Any) -> list[list[int]]:
+        inputs = tensors(prompts, tokenizer.pad_token_id)
+        return decoder.decode(inputs, uniforms, sampling, rows=rows).tokens
+
+    return drawn
 
 
 def _kind_name(folder: Path) -> str:
-    """The model kind that the folder's run.json tells of; a folder from elsewhere is a causal model."""
+    """The model kind that the folder's run.json tells of; of a folder from elsewhere, that which its shape says."""
     path = folder / "run.json"
     if not path.exists():
-        return "causal"
+        return models.kind_of_type(str(_read(folder / "config.json").get("model_type", "")))
     try:
-        name = json.loads(jsonl.read_text(path))["settings"].get("model_kind", "causal")
-    except (ValueError, KeyError, TypeError, AttributeError):
+        name = _read(path)["settings"].get("model_kind", "causal")
+    except (KeyError, TypeError, AttributeError):
         name = None
     if not isinstance(name, str) or name not in models.KINDS:
         raise UserError(
@@ -60,6 +78,15 @@ def _kind_name(folder: Path) -> str:
             seen=repr(name) if name else "a damaged record",
         )
     return name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file's object; empty where there is none, or it is something else."""
+    try:
+        found = json.loads(jsonl.read_text(path)) if path.exists() else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
 
 
 def window(model: Any) -> int | None:
@@ -75,7 +102,7 @@ def stops(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(token for token in (*several, tokenizer.eos_token_id) if token is not None)
 
 
-def _check_room(prompts: Prompts, room: int | None, max_new_tokens: int) -> None:
+def _check_room(prompts: Mapping[str, list[int]], room: int | None, max_new_tokens: int) -> None:
     empty = [name for name, tokens in prompts.items() if not tokens]
     if empty:
         raise UserError(
@@ -98,7 +125,7 @@ def _check_room(prompts: Prompts, room: int | None, max_new_tokens: int) -> None
 
 def batches(asks: Sequence[Ask], prompts: Prompts, size: int) -> Iterator[Sequence[Ask]]:
     """Asks in batches of like length, longest first: little padding, and memory runs out at once or never."""
-    ordered = sorted(asks, key=lambda ask: -len(prompts[ask.sample.id]))
+    ordered = sorted(asks, key=lambda ask: -sum(map(len, prompts[ask.sample.id])))
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
 
@@ -106,9 +133,9 @@ def batches(asks: Sequence[Ask], prompts: Prompts, size: int) -> Iterator[Sequen
 class _Reader:
     """A loaded model that answers batches."""
 
-    def __init__(self, request: Request, model: Any, tokenizer: Any, prompts: Prompts, sampling: Sampling) -> None:
+    def __init__(self, request: Request, draw: Draw, tokenizer: Any, prompts: Prompts, sampling: Sampling) -> None:
         self.request, self.sampling = request, sampling
-        self._model, self._tokenizer, self._prompts = model, tokenizer, prompts
+        self._draw, self._tokenizer, self._prompts = draw, tokenizer, prompts
 
     def tokens(self, batch: Sequence[Ask]) -> list[list[int]]:
         """The answers' token ids; each distinct prompt of the batch is read once."""
@@ -118,7 +145,7 @@ class _Reader:
         uniforms = np.stack(
             [np.random.default_rng(seed_of(self.request.seed, ask.key)).random(length) for ask in batch]
         )
-        return decode(self._model, [self._prompts[name] for name in names], rows, uniforms, self.sampling)
+        return self._draw([self._prompts[name] for name in names], rows, uniforms)
 
     def prediction(self, ask: Ask, tokens: list[int], seconds: float) -> Prediction:
         """One answer as text, its stop token left out.

@@ -13,11 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from sluicegate.models import registration
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 
-KINDS: dict[str, str] = {"causal": "sluicegate.models.causal"}
+KINDS: dict[str, str] = {
+    "causal": "sluicegate.models.causal",
+    "seq2seq": "sluicegate.models.seq2seq",
+    "dual": "sluicegate.models.dual",
+}
 """Kind → module. `settings.MODEL_KINDS` names the same kinds."""
+
+
+TYPES = {"t5": "seq2seq", "mt5": "seq2seq", "umt5": "seq2seq", "sluicegate-dual": "dual"}
+"""transformers' `model_type` → kind, of those that are not causal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class Learner(Protocol):
     scored: Any
     facts: Facts
 
-    def encode(self, samples: Sequence[Sample], source: Path) -> list[Example]:
+    def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Example]:
         """Tokens of each sample; fewer where OVER_LONG drops some.
 
         Raises:
@@ -88,6 +97,42 @@ class Learner(Protocol):
         """Write a folder that `from_pretrained` loads; returns the weights' file, or its index."""
 
 
+class Seq2SeqExample(Example, Protocol):
+    """One sample as an encoder-decoder takes it: what its encoders see, and what its decoder is to say."""
+
+    @property
+    def given(self) -> tuple[tuple[int, ...], ...]:
+        """Tokens for each encoder: the whole input, or intent and pattern (empty where there is none)."""
+
+    @property
+    def target_ids(self) -> tuple[int, ...]:
+        """Tokens of the completion, its end of sequence included."""
+
+
+class Seq2SeqLearner(Learner, Protocol):
+    """A learner whose model is an encoder-decoder of transformers: what the RL stage needs beyond `Learner`.
+
+    `model.generate(**inputs)` works, and so does `model.encoder(**inputs)` with `model.decoder` behind it; `tokenizer`
+    has `pad_token_id` and `eos_token_id`. A target is fed to the decoder behind
+    `model.config.decoder_start_token_id`. With adapters, `model` is peft's wrapper.
+    """
+
+    tokenizer: Any
+    window: int
+    """Most tokens of a target, its end of sequence included."""
+
+    def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Seq2SeqExample]:
+        """Tokens of each sample; see `Learner`."""
+
+    def inputs(self, examples: Sequence[Seq2SeqExample]) -> dict[str, Any]:
+        """What the encoder takes for B examples, on the CPU, padded on the right; rows in the examples' order.
+
+        Returns:
+            `input_ids` and `attention_mask` [B, S]; of a dual encoder also `pattern_input_ids` and
+            `pattern_attention_mask` [B, P], P at least 1.
+        """
+
+
 class ModelKind(Protocol):
     """What the module of a kind provides."""
 
@@ -103,10 +148,28 @@ class ModelKind(Protocol):
     ) -> tuple[Any, Any]:
         """A trained model and its tokenizer, in evaluation mode, from its folder."""
 
-    def prompt_ids(self, tokenizer: Any, prompt: str) -> list[int]:
-        """The tokens that stand before the completion, in training as in generation."""
+    def tiny_base(self, parent: Path, samples: Sequence[Sample]) -> Path:
+        """The base that BASE_MODEL=tiny stands for: of a few million parameters, made of these samples in `parent`.
+
+        It is made once: the same samples find it again.
+        """
+
+    def given_ids(self, tokenizer: Any, sample: Sample) -> tuple[list[int], ...]:
+        """What the model sees before it answers, in training as in generation: tokens for each part that reads."""
+
+
+def kind_of_type(model_type: str) -> str:
+    """The kind of a model by transformers' name of its architecture.
+
+    >>> kind_of_type("t5"), kind_of_type("llama")
+    ('seq2seq', 'causal')
+    """
+    return TYPES.get(model_type, "causal")
 
 
 def kind(name: str) -> ModelKind:
     """The module of a kind, imported now."""
     return cast(ModelKind, importlib.import_module(KINDS[name]))
+
+
+registration.register()

@@ -99,7 +99,7 @@ def _unknown(name: str, seen: str, mend: str = "") -> UserError:
 
 
 @contextlib.contextmanager
-def readable(name: str) -> Iterator[None]:
+def readable(name: str, *, wanted: str = "a causal language model") -> Iterator[None]:
     """Faults of loading a base model as a message of ours, and no chatter of other libraries in between.
 
     Raises:
@@ -114,7 +114,7 @@ def readable(name: str) -> Iterator[None]:
         first = (str(fault).strip() or type(fault).__name__).splitlines()[0]
         raise UserError(
             f"BASE_MODEL {name!r}: cannot be loaded",
-            wanted="a causal language model in Hugging Face's format",
+            wanted=f"{wanted} in Hugging Face's format",
             seen=f"{type(fault).__name__}: {first[:300]}",
             mend="check the folder; if its own code is needed and trusted: TRUST_REMOTE_CODE=true",
         ) from None

@@ -7,21 +7,27 @@ Nothing here knows of steps, optimizers or processes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
-import psutil
 import torch
 
-from sluicegate.errors import UserError
-from sluicegate.jsonl import read_text
-from sluicegate.models import Example, Facts, attention, fitting
+from sluicegate.models import Example, Facts, attention, fitting, tiny
 from sluicegate.models.base import Source, find, quiet, readable
 from sluicegate.models.layers import Layers
+from sluicegate.models.loading import (
+    base_of,
+    free_gib,
+    here,
+    size_of,
+    tokenizer_of,
+    trained_in_4bit,
+    weights,
+    with_adapters,
+)
 from sluicegate.models.loss import SummedLoss
 from sluicegate.models.memory import GIB, SLACK, Size, decide, filled_gib, forecast_gib
 from sluicegate.models.packing import packed, padded, width
@@ -29,7 +35,6 @@ from sluicegate.models.tokens import Tokens, encode_all, prompt_ids
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 
-__all__ = ["Causal", "load", "load_trained", "prompt_ids"]
 SAMPLES_A_PACK = 64
 """Samples up to which the bounds of every pack have one length."""
 
@@ -47,7 +52,7 @@ class Causal:
     packs: bool
     layers: Layers | None
 
-    def encode(self, samples: Sequence[Sample], source: Path) -> list[Example]:
+    def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Example]:
         """Tokens of each sample."""
         asked = self.settings.over_long
         return list(encode_all(self.tokenizer, samples, window=self.window, over_long=asked, source=source))
@@ -132,19 +137,21 @@ def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
     Raises:
         UserError: unknown or unreadable base, 4-bit with LORA_R=0, a base without an end-of-sequence token.
     """
+    from transformers import AutoModelForCausalLM
+
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     source = find(base, token=token, trust_remote_code=settings.trust_remote_code)
     config, size = _measured(source)
     window = min(settings.max_seq_length, _positions(config))
-    free = _free_gib(device)
+    free = free_gib(device)
     gpu = device.type == "cuda"
     in_4bit, why = decide(settings, size, window=window, gpu=gpu, free_gib=free)
-    tokenizer = _tokenizer(source)
+    tokenizer = tokenizer_of(source)
     dtype = torch.bfloat16 if gpu and settings.lora_r else torch.float32
     torch.manual_seed(settings.seed)
-    model = _weights(source, dtype, in_4bit=in_4bit, device=device)
+    model = weights(AutoModelForCausalLM, source, dtype, in_4bit=in_4bit, device=device)
     if settings.lora_r:
-        model = _with_adapters(model, settings, name=source.name)
+        model = with_adapters(model, settings, name=source.name)
     scored, packs = _scored(model, settings.packing, gpu=gpu)
     layers = Layers(model) if gpu else None
     if layers is not None and not layers.all:
@@ -191,45 +198,25 @@ def load_trained(folder: Path | str, *, load_in_4bit: str = "auto", trust_remote
     Raises:
         UserError: nothing there, or its base cannot be found or read.
     """
-    gpu = torch.cuda.is_available()
-    device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
-    adapted = _base_of(Path(folder))
+    from transformers import AutoModelForCausalLM
+
+    device = here()
+    adapted = base_of(Path(folder))
     base = adapted or str(folder)
     source = find(base, trust_remote_code=trust_remote_code)
-    dtype = torch.bfloat16 if gpu else torch.float32
-    in_4bit = _trained_in_4bit(Path(folder)) if load_in_4bit == "auto" else load_in_4bit == "true"
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    in_4bit = trained_in_4bit(Path(folder)) if load_in_4bit == "auto" else load_in_4bit == "true"
     if in_4bit is None:
         _, size = _measured(source)
-        in_4bit = size.parameters * dtype.itemsize > SLACK * _free_gib(device) * GIB
-    model = _weights(source, dtype, in_4bit=in_4bit, device=device)
+        in_4bit = size.parameters * dtype.itemsize > SLACK * free_gib(device) * GIB
+    model = weights(AutoModelForCausalLM, source, dtype, in_4bit=in_4bit, device=device)
     if adapted:
         with readable(str(folder)):
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, str(folder))
         source = Source(str(folder), source.options | {"local_files_only": True})
-    return model.eval(), _tokenizer(source)
-
-
-def _base_of(folder: Path) -> str:
-    """The base that an adapter's folder names; empty for anything else."""
-    config = folder / "adapter_config.json"
-    if not config.is_file():
-        return ""
-    try:
-        return str(json.loads(read_text(config))["base_model_name_or_path"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{config}: unreadable", wanted="JSON with base_model_name_or_path") from None
-
-
-def _trained_in_4bit(folder: Path) -> bool | None:
-    """What the training's own result says, where there is one beside the weights."""
-    path = folder / "result.json"
-    try:
-        found = json.loads(path.read_text("utf-8"))["loaded_in_4bit"] if path.is_file() else None
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, bool) else None
+    return model.eval(), tokenizer_of(source)
 
 
 def _measured(source: Source) -> tuple[Any, Size]:
@@ -241,19 +228,7 @@ def _measured(source: Source) -> tuple[Any, Size]:
         config = AutoConfig.from_pretrained(source.name, **source.options)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
-    head = model.get_output_embeddings()
-    linears = [part for part in model.modules() if isinstance(part, torch.nn.Linear) and part is not head]
-    text = config.get_text_config()
-    size = Size(
-        parameters=sum(part.numel() for part in model.parameters()),
-        linear=sum(part.weight.numel() for part in linears),
-        rows_and_columns=sum(part.in_features + part.out_features for part in linears),
-        layers=int(getattr(text, "num_hidden_layers", 1)),
-        width=int(getattr(text, "hidden_size", 1)),
-        widest=max((part.out_features for part in linears), default=0),
-        vocabulary=int(text.vocab_size),
-    )
-    return config, size
+    return config, size_of(model)
 
 
 def _positions(config: Any) -> int:
@@ -262,86 +237,11 @@ def _positions(config: Any) -> int:
     return int(found) if found and found > 0 else 2**31
 
 
-def _free_gib(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0]) / GIB
-    return float(psutil.virtual_memory().available) / GIB
+def given_ids(tokenizer: Any, sample: Sample) -> tuple[list[int], ...]:
+    """The prompt's tokens; see `models.ModelKind`."""
+    return (prompt_ids(tokenizer, sample.prompt),)
 
 
-def _tokenizer(source: Source) -> Any:
-    """The base's tokenizer; where it has no padding token, its end-of-sequence token stands in.
-
-    The embedding is not resized for a new token: padding is never seen and never a target, so any token does.
-    """
-    from transformers import AutoTokenizer
-
-    with readable(source.name):
-        tokenizer = AutoTokenizer.from_pretrained(source.name, **source.options)
-    if tokenizer.eos_token_id is None:
-        raise UserError(
-            f"BASE_MODEL {source.name!r}: its tokenizer has no end-of-sequence token",
-            wanted="a tokenizer with eos_token, which every completion must end with",
-            seen=f"{type(tokenizer).__name__} without one",
-        )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _weights(source: Source, dtype: torch.dtype, *, in_4bit: bool, device: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    options = dict(source.options)
-    if in_4bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-        )
-    where = {"": device} if device.type == "cuda" or in_4bit else None
-    with readable(source.name):
-        model = AutoModelForCausalLM.from_pretrained(source.name, dtype=dtype, device_map=where, **options)
-    if in_4bit and device.type == "cpu":
-        _keep_weights_unpacked(model)
-    return model
-
-
-def _keep_weights_unpacked(model: Any) -> None:
-    """Forbid bitsandbytes to repack 4-bit weights on CPUs with AVX512-BF16.
-
-    It does so in the first forward in evaluation mode, and gradients through repacked weights are exactly 0.
-    Source: bitsandbytes 0.50.2, `Linear4bit.forward`.
-    """
-    from bitsandbytes.nn import Linear4bit
-
-    for part in model.modules():
-        if isinstance(part, Linear4bit):
-            part.support_avx512bf16_for_cpu = False
-
-
-def _with_adapters(model: Any, settings: TrainSettings, *, name: str) -> Any:
-    """The model frozen, with LoRA on every linear layer but the head.
-
-    `prepare_model_for_kbit_training` is not used: it makes embedding, head and norms fp32. The first two take
-    Llama-3-8B from 6.3 to 8.4 GiB. A frozen norm's weight is bf16 by origin, and its product with a bf16 activation is
-    rounded to bf16 before the next product either way, so fp32 norms change no bit and double the activations.
-    """
-    with quiet():
-        from peft import LoraConfig, get_peft_model
-
-    for part in model.parameters():
-        part.requires_grad_(False)
-    model.enable_input_require_grads()
-    config = LoraConfig(
-        r=settings.lora_r,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules="all-linear",
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    with quiet():
-        adapted = get_peft_model(model, config)
-    adapted.peft_config["default"].base_model_name_or_path = name
-    return adapted
+def tiny_base(parent: Path, samples: Sequence[Sample]) -> Path:
+    """A base of a few million parameters in a folder of its own within `parent`; see `models.ModelKind`."""
+    return tiny.cached(parent, tiny.texts_of(samples))

@@ -7,6 +7,7 @@ into it what one layer is measured to take (`fitting`), a forecast what its shap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluicegate.errors import UserError
@@ -150,10 +151,19 @@ def _layer(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
     return LayerNeed(kept, kept * 4 // 3)
 
 
-def decide(settings: TrainSettings, size: Size, *, window: int, gpu: bool, free_gib: float) -> tuple[bool, str]:
+def decide(
+    settings: TrainSettings,
+    size: Size,
+    *,
+    window: int,
+    gpu: bool,
+    free_gib: float,
+    forecast: Callable[..., float] = forecast_gib,
+) -> tuple[bool, str]:
     """Whether to load in 4-bit, and why, in a sentence.
 
-    `free_gib` is the free memory of the device, `window` the most tokens of a sample.
+    `free_gib` is the free memory of the device, `window` the most tokens of a sample, `forecast` what a training of
+    such a size takes.
 
     Raises:
         UserError: LOAD_IN_4BIT=true with LORA_R=0.
@@ -170,7 +180,7 @@ def decide(settings: TrainSettings, size: Size, *, window: int, gpu: bool, free_
         return wanted == "true", f"LOAD_IN_4BIT={wanted} asks for it"
     if settings.lora_r == 0:
         return False, "LORA_R=0 trains every weight, and 4-bit weights cannot be trained"
-    full = forecast_gib(size, settings, in_4bit=False, window=window, gpu=gpu)
+    full = forecast(size, settings, in_4bit=False, window=window, gpu=gpu)
     fits = full <= SLACK * free_gib
     form, where = ("16-bit", "GPU memory") if gpu else ("32-bit", "memory")
     said = f"{size.parameters / 1e6:,.1f} M parameters take about {full:.2f} GiB in {form}"

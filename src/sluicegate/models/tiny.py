@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,23 @@ def build(folder: Path, texts: Sequence[str], *, seed: int = 0, shape: Mapping[s
         UserError: the folder holds something else, or cannot be written to.
     """
     wanted = key(texts, seed=seed, shape=shape)
+    return made(folder, wanted, lambda beside: _save(beside, texts, seed=seed, shape=shape, name=wanted))
+
+
+def made(folder: Path, wanted: str, save: Callable[[Path], None]) -> Path:
+    """Make a base model in `folder`, whole or not at all, unless it is there already.
+
+    Args:
+        folder: a folder that does not exist, or holds the same model.
+        wanted: digest of what the model is made of, which its config.json tells.
+        save: writes the model into a folder.
+
+    Returns:
+        The absolute folder.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written to.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         return _same(folder, wanted)
     try:
@@ -69,7 +86,7 @@ def build(folder: Path, texts: Sequence[str], *, seed: int = 0, shape: Mapping[s
     except OSError as fault:
         raise unwritable(folder, fault) from None
     try:
-        _save(beside, texts, seed=seed, shape=shape, name=wanted)
+        save(beside)
         beside.chmod(0o755)
         beside.rename(folder)
     except OSError as fault:
@@ -97,7 +114,7 @@ def _same(folder: Path, wanted: str) -> Path:
     if not config.is_file() or wanted not in read_text(config):
         raise UserError(
             f"{folder}: holds something else",
-            wanted="a folder that does not exist, or the tiny base of the same texts",
+            wanted="a folder that does not exist, or the base of the same texts and shape",
             seen="another base model" if config.is_file() else "no config.json",
             mend="choose another folder, or remove this one",
         )

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sluicegate import folder as layout
+from sluicegate.compare import Contrast
 from sluicegate.evaluators.baselines import Row
 from sluicegate.evaluators.baselines import read as read_baselines
 from sluicegate.jsonl import read_text
 from sluicegate.records import Comparison, Run, Verdict, from_json, to_dict
-from sluicegate.report import baselines, forecast, registration, wording
+from sluicegate.report import baselines, contrasts, failures, forecast, registration, wording
+from sluicegate.report.failures import Part
 from sluicegate.report.forecast import Forecast, Overrun
 from sluicegate.report.reader import Reader
 from sluicegate.report.registration import Override, Registration
@@ -65,6 +67,8 @@ class Content:
         name: of the run folder.
         overrun: the budget that ran out, or None.
         baselines: what answers of no model score, or None.
+        contrasts: comparisons of arms that decide nothing.
+        failures: where answers fall short, a table each.
         steps: step → wall seconds.
         faults: files that could not be read, one line each.
     """
@@ -77,6 +81,8 @@ class Content:
     forecast: Forecast | None = None
     overrun: Overrun | None = None
     baselines: tuple[Row, ...] | None = None
+    contrasts: tuple[Contrast, ...] = ()
+    failures: tuple[Part, ...] = ()
     models: tuple[Model, ...] = ()
     steps: Mapping[str, float] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -127,6 +133,7 @@ def read(root: Path) -> Content:
     pairs = reader.read(layout.COMPARISONS, _pairs, None)
     names = _names(root, study)
     primary = study.primary if study else pairs.primary if pairs else ""
+    manifest: dict[str, Any] = reader.read(f"{layout.DATA}/manifest.json", _object, {})
     return Content(
         name=root.resolve().name,
         study=study,
@@ -136,23 +143,25 @@ def read(root: Path) -> Content:
         forecast=_paper(reader, forecast.FILE, Forecast),
         overrun=_paper(reader, forecast.BUDGET, Overrun),
         baselines=reader.read(baselines.FILE, _baselines, None, most=baselines.MOST),
+        contrasts=contrasts.read_all(reader, study),
+        failures=failures.find(reader, names, primary, manifest),
         models=tuple(_model(reader, name) for name in names if (root / layout.ARMS / name).is_dir()),
         steps=reader.read("steps.json", _seconds, {}),
-        manifest=reader.read(f"{layout.DATA}/manifest.json", _object, {}),
+        manifest=manifest,
         samples=choose(reader, names, primary),
         faults=tuple(reader.faults),
     )
 
 
 def _names(root: Path, study: Study | None) -> list[str]:
-    """Models of the folder: the control arm's, the experiment's, then others, each in the order of the seeds."""
+    """Models of the folder: the control arm's, the experiment's, then others, each arm's by their seeds."""
     arms = {path.name for path in (root / layout.ARMS).glob("*") if path.is_dir()}
     files = {path.stem for part in (layout.PREDICTIONS, layout.SCORES) for path in (root / part).glob("*.jsonl")}
-    first = [study.control, study.experiment] if study else []
+    first = list(study.lineup) if study else []
 
     def place(name: str) -> tuple[int, str, int, str]:
         arm, _, seed = name.rpartition("-s")
-        return (first.index(arm) if arm in first else 9, arm, int(seed) if seed.isdecimal() else 0, name)
+        return (first.index(arm) if arm in first else len(first), arm, int(seed) if seed.isdecimal() else 0, name)
 
     return sorted(arms | files, key=place)
 
@@ -227,6 +236,8 @@ def as_json(content: Content) -> dict[str, Any]:
             "control": pairs.control, "experiment": pairs.experiment, "primary": pairs.primary,
             "level": pairs.level, "seed": pairs.seed, "rows": [to_dict(row) for row in pairs.rows],
         } if pairs else None,
+        "contrasts": [to_dict(row) for row in content.contrasts],
+        "failures": [to_dict(row) for row in content.failures],
         "baselines": [to_dict(row) for row in content.baselines] if content.baselines is not None else None,
         "models": [
             {"name": model.name, "arm": model.arm, "run": to_dict(model.run) if model.run else None,

@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from sluicegate.folder import VERDICT
 from sluicegate.records import Check, Outcome, Run, Verdict
-from sluicegate.report import baselines, clean, figures, text, wording
+from sluicegate.report import baselines, clean, contrasts, failures, figures, text, wording
 from sluicegate.report.content import STAGES, Content, Model
-from sluicegate.report.samples import RULES
+from sluicegate.report.samples import RULES, WORST
 from sluicegate.study import Study
 
 SIGNS = {Outcome.GO: "✓", Outcome.STOP: "✕", Outcome.INCONCLUSIVE: "≈", Outcome.RETRY: "↻"}
@@ -60,12 +60,14 @@ def html(content: Content) -> str:
         pairs=pairs,
         words=wording,
         fixed=baselines,
+        beside=contrasts,
+        short=failures,
         held=HELD,
         said=clean.LIMIT,
         minimum_gain=content.study.minimum_gain if content.study else None,
         forest=Markup(drawn),  # noqa: S704 (drawn by matplotlib, which escapes the labels)
         curves=list(_curves(content.models)),
-        rules=RULES,
+        rules=(*RULES, WORST),
         settings=settings_of(content.models),
         files=list(_files(content.manifest)),
         manifest=list(_flat({key: value for key, value in content.manifest.items() if key != "files"}))[:SHOWN_ROWS],

@@ -1,7 +1,8 @@
 """Which samples the report shows side by side, by a rule that nobody can bend towards a nice picture.
 
 Per arm the model of the lowest seed, its first draw, judged by the primary metric. In the order of their ids: the
-first three samples on which the arms' scores differ, the first two that no arm solves, the first that all solve.
+first three samples on which the arms' scores differ, the first two that no arm solves, the first that all solve; by a
+metric that gives more than 0 and 1, also the three others with the lowest score of the second arm, the experiment.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ RULES: tuple[tuple[str, int], ...] = (
     ("every arm solves it", 1),
     ("not judged", 2),
 )
+WORST = ("the experiment does worst", 3)
+"""Chosen behind those, by the score alone."""
 """The rules in order, each with how many samples it may choose."""
 
 
@@ -62,12 +65,27 @@ def choose(reader: Reader, models: Sequence[str], primary: str) -> tuple[Shown, 
     }
     asked = {name: _asked(reader, name) for name in chosen}
     ids = sorted({key for answers in drawn.values() for key in answers})
-    ruled = {key: _rule([scored[name].get(key, {}).get(primary) for name in chosen]) for key in ids}
+    judged = {key: [scored[name].get(key, {}).get(primary) for name in chosen] for key in ids}
+    ruled = {key: _rule(scores) for key, scores in judged.items()}
+    picked = {key: rule for rule, most in RULES for key in [key for key in ids if ruled[key] == rule][:most]}
+    picked |= dict.fromkeys([key for key in _worst(judged) if key not in picked][: WORST[1]], WORST[0])
     return tuple(
         _shown(key, rule, asked, {name: _answer(name, key, drawn[name], scored[name]) for name in chosen})
-        for rule, most in RULES
-        for key in [key for key in ids if ruled[key] == rule][:most]
+        for key, rule in picked.items()
     )
+
+
+def _worst(judged: Mapping[str, Sequence[Score | None]]) -> list[str]:
+    """Samples by the second model's score, the lowest first; none where the scores are passes and fails.
+
+    >>> _worst({"a": [None, Score("a", "m", 0, "x", 0.5)], "b": [None, Score("b", "m", 0, "x", 0.0)]})
+    ['b', 'a']
+    """
+    second = {key: scores[1] for key, scores in judged.items() if len(scores) > 1}
+    values = {key: score.value for key, score in second.items() if score is not None and score.value is not None}
+    if set(values.values()) <= {0.0, 1.0}:
+        return []
+    return sorted(values, key=lambda key: (values[key], key))
 
 
 def _first_of_each_arm(models: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from sluicegate import folder as layout
 from sluicegate.records import Comparison, Verdict
-from sluicegate.report import baselines, registration, wording
+from sluicegate.report import baselines, contrasts, failures, registration, wording
 from sluicegate.report import forecast as foretold
 from sluicegate.report.clean import LIMIT, NONE, chance, one_line, points, share
 from sluicegate.report.content import Content
@@ -75,6 +75,27 @@ def _gain(row: Comparison, primary: bool) -> str:
         f"{name:<26} {row.n:>4}  {share(row.control):>8}  {share(row.experiment):>8}  "
         f"{points(row.gain):>6}  {interval:>17}  {chance(row.p):>7}  {chance(row.p_adjusted):>8}"
     )
+
+
+def beside(content: Content) -> Iterator[str]:
+    """The comparisons that decide nothing, arm by arm."""
+    for contrast in content.contrasts:
+        yield contrasts.title(contrast)
+        for cells in (contrasts.HEAD, *contrasts.cells(contrast)):
+            yield _row(cells, (26, 5, 7, 7, 7, 16, 8, 8))
+    if content.contrasts:
+        yield from wrapped(contrasts.NOTE, 0)
+
+
+def short(content: Content) -> Iterator[str]:
+    """Where answers fall short, a table after the other."""
+    for part in content.failures:
+        width = max(8, min(14, (WIDTH - 50) // len(part.arms) - 2))
+        for cells in ((part.title, *part.arms), *part.rows):
+            yield _row(cells, (max(24, WIDTH - (width + 2) * len(part.arms)), *[width] * len(part.arms)))
+        yield ""
+    if content.failures:
+        yield from wrapped(failures.NOTE, 0)
 
 
 def fixed(content: Content) -> Iterator[str]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from sluicegate.folder import ARMS
 from sluicegate.records import Check, Outcome, Verdict
-from sluicegate.report import baselines, tables, wording
+from sluicegate.report import baselines, contrasts, failures, tables, wording
 from sluicegate.report.clean import LIMIT, NONE, figure, one_line, points, seconds
 from sluicegate.report.content import STAGES, Content
-from sluicegate.report.samples import RULES
+from sluicegate.report.samples import RULES, WORST
 from sluicegate.report.tables import WIDTH, item, wrapped
 
 MARKS = {True: "ok", False: "FAIL", None: "--"}
@@ -79,7 +79,9 @@ def text(content: Content) -> str:
         _section("What to do next", [row for step in verdict.next_steps for row in item(step)] if verdict else []),
         _section("What would settle it", list(tables.needs(verdict)) if verdict and verdict.needs else []),
         _section("Gains", list(tables.gains(content))),
+        _section(contrasts.TITLE, list(tables.beside(content))),
         _section(baselines.TITLE, list(tables.fixed(content))),
+        _section(failures.TITLE, list(tables.short(content))),
         _section("Forecast against actual", list(tables.forecast(content))),
         _section("Registered before the stage ran", list(tables.registered(content))),
         _section("Models", list(_models(content))),
@@ -133,7 +135,7 @@ def _models(content: Content) -> Iterator[str]:
 
 
 def _samples(content: Content) -> Iterator[str]:
-    for rule, _ in RULES:
+    for rule, _ in (*RULES, WORST):
         ids = [one_line(shown.id, 60) for shown in content.samples if shown.rule == rule]
         if ids:
             yield from wrapped(f"{rule}: {', '.join(ids)}", 2)

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluicegate import compare, folder, jsonl, judge, stats, study
+from sluicegate.compare import Contrast
 from sluicegate.data.content import duplicates
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
@@ -22,7 +23,7 @@ from sluicegate.judge import Note
 from sluicegate.records import Check, Comparison, Prediction, Score, digest, from_json
 from sluicegate.stages import budget, register
 from sluicegate.stages.budget import Overrun
-from sluicegate.stages.plan import Plan, resolve
+from sluicegate.stages.plan import Model, Plan, resolve
 from sluicegate.stages.register import Registration
 from sluicegate.study import Study
 
@@ -51,6 +52,7 @@ class Evidence:
         judging: dollars that judging cost.
         judges: model → who judged its answers, where somebody did.
         comparisons: primary metric first.
+        contrasts: the comparisons of arms that decide nothing.
         unsent: model → tracking lines that the server does not have.
         seconds: step → wall seconds.
         sha256: digest over all evidence files, empty where it is not complete.
@@ -72,6 +74,7 @@ class Evidence:
     judging: float = 0.0
     judges: Mapping[str, Note] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
     unsent: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -79,6 +82,11 @@ class Evidence:
     def primary(self) -> Comparison | None:
         """The comparison that decides."""
         return next((row for row in self.comparisons if row.metric == self.study.primary), None)
+
+    @property
+    def deciding(self) -> tuple[Model, ...]:
+        """The models of the control and the experiment, on which the question rests."""
+        return tuple(model for model in self.plan.models if model.arm in self.study.roles)
 
     @property
     def dollars(self) -> float:
@@ -164,7 +172,7 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
     return Evidence(
         study=the_study,
         plan=plan,
-        sha256=_digest(attempt, names),
+        sha256=_digest(attempt, names, tuple(the_study.against)),
         registration=register.read(attempt),
         preflight=tuple(jsonl.read(Check, checks)) if checks.exists() else (),
         overrun=_overrun(attempt / budget.FILE),
@@ -178,6 +186,7 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         judging=_judging(scores, judges),
         judges=judges,
         comparisons=_comparisons(pairs) if pairs.exists() else (),
+        contrasts=_contrasts(contrast_files(attempt, the_study)),
         unsent=(_json(attempt / TRACKING) or {}).get("unsent", {}),
         seconds=folder.Steps(attempt / "steps.json").seconds(),
     )
@@ -224,6 +233,18 @@ def _comparisons(path: Path) -> tuple[Comparison, ...]:
         return compare.read(path).comparisons
     except UserError as fault:
         raise _damaged(path, fault.seen) from None
+
+
+def contrast_files(attempt: Path, the_study: Study) -> tuple[Path, ...]:
+    """The files of the comparisons that decide nothing, in the study's order, as far as they are there."""
+    paths = (attempt / compare.CONTRASTS / f"{arm}.json" for arm in the_study.against)
+    return tuple(path for path in paths if path.exists())
+
+
+def _contrasts(paths: tuple[Path, ...]) -> tuple[Contrast, ...]:
+    for path in paths:
+        _comparisons(path)
+    return compare.read_contrasts(paths)
 
 
 def _overrun(path: Path) -> Overrun | None:
@@ -273,7 +294,7 @@ def _answers(rows: list[Score], metric: str, *, valued: bool = False) -> set[tup
     return {(row.sample_id, row.draw) for row in rows if row.metric == metric and not (valued and row.value is None)}
 
 
-def _digest(attempt: Path, names: list[str]) -> str:
+def _digest(attempt: Path, names: list[str], beside: tuple[str, ...]) -> str:
     """Over every evidence file by name: what is missing counts as missing."""
     files = [
         folder.STUDY, folder.COMPARISONS, register.FILE, budget.FILE, FAILURE, PREFLIGHT, TRACKING, "steps.json",
@@ -281,5 +302,6 @@ def _digest(attempt: Path, names: list[str]) -> str:
         *(f"{folder.ARMS}/{name}/result.json" for name in names),
         *(f"{part}/{name}.jsonl" for part in (folder.PREDICTIONS, folder.SCORES) for name in names),
         *(f"{folder.SCORES}/{name}.jsonl{judge.NOTE}" for name in names),
+        *(f"{compare.CONTRASTS}/{arm}.json" for arm in beside),
     ]  # fmt: skip
     return digest({name: jsonl.sha256(attempt / name) if (attempt / name).exists() else None for name in sorted(files)})

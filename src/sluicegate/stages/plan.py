@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from sluicegate.data.arms import change_of
 from sluicegate.study import Scalar, Study
 
-SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete")
+SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete", "stable")
 BEGUN = ("registered", "former_go")
 BUILT = ("prompt_parity", "no_leak", "distinct_items", "fresh_items")
 """Criteria of the data alone: looked at once these are built, so that nothing is trained on invalid ones."""
@@ -91,10 +92,15 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model to train: an arm with one seed; `name` is its folder."""
+    """One model to train: an arm with one seed; `name` is its folder.
+
+    Args:
+        start: name of the trained model that it starts from; empty where that is the base.
+    """
 
     arm: str
     seed: int
+    start: str = ""
 
     @property
     def name(self) -> str:
@@ -126,9 +132,13 @@ class Plan:
         """Training runs an arm."""
         return sum(model.arm == self.models[0].arm for model in self.models) if self.models else 0
 
+    def of(self, arm: str) -> tuple[Model, ...]:
+        """The models of an arm."""
+        return tuple(model for model in self.models if model.arm == arm)
+
 
 def resolve(study: Study, number: int) -> Plan:
-    """What the study makes of a stage: the plan's values, the study's, its changes for this stage, the arm's.
+    """What the study makes of a stage: the recipe's values, the study's, the plan's, its changes for it, the arm's.
 
     >>> from sluicegate import study
     >>> [model.name for model in resolve(study.load("demo"), 1).models]
@@ -137,7 +147,6 @@ def resolve(study: Study, number: int) -> Plan:
     stage = STAGES[number]
     change = study.stages.get(number)
     seeds = change.seeds if change and change.seeds else stage.seeds
-    arms = (study.control, study.experiment)
     changed = change.train if change else {}
     attempts = ((change.attempts if change else None) or study.attempts) if stage.decides else 1
     draws = (change.draws if change else None) or stage.draws or study.generate.draws
@@ -149,8 +158,30 @@ def resolve(study: Study, number: int) -> Plan:
         draws=draws,
         hours=change.hours if change and change.hours is not None else stage.hours,
         dollars=change.dollars if change and change.dollars is not None else stage.dollars,
-        models=tuple(Model(arm, study.arms[arm].seed + number) for number in range(seeds) for arm in arms),
+        models=models(study, seeds),
         attempts=attempts,
         alpha=round(study.alpha / attempts, 12) if stage.decides else FUTILITY_ALPHA,
-        train={arm: {**study.train, **stage.train, **changed, **study.arms[arm].train} for arm in arms},
+        train={arm: _training(study, arm, {**study.train, **stage.train, **changed}) for arm in study.lineup},
     )
+
+
+def models(study: Study, seeds: int) -> tuple[Model, ...]:
+    """The models of a stage with so many runs an arm, each behind the one that it starts from.
+
+    >>> from sluicegate import study
+    >>> [model.name for model in models(study.load("demo"), 2)]
+    ['control-s0', 'experiment-s0', 'control-s1', 'experiment-s1']
+    """
+    return tuple(_model(study, arm, run) for run in range(seeds) for arm in study.lineup)
+
+
+def _model(study: Study, arm: str, run: int) -> Model:
+    """The run-th model of an arm; it starts from the run-th one of the arm that it comes after."""
+    after = study.arms[arm].after
+    return Model(arm, study.arms[arm].seed + run, _model(study, after, run).name if after else "")
+
+
+def _training(study: Study, arm: str, common: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+    """The training settings of an arm; data that lie in an order are taken in it."""
+    kept: dict[str, Scalar] = {} if change_of(study, arm).order == "shuffled" else {"shuffle": False}
+    return {**study.recipe_of(arm).train, **kept, **common, **study.arms[arm].train}

@@ -18,8 +18,8 @@ from sluicegate import compare, folder, jsonl
 from sluicegate.errors import UserError
 from sluicegate.records import Comparison, Verdict, from_json, to_dict, to_json
 from sluicegate.stages import evidence, gate, ledger, register
-from sluicegate.stages.evidence import Evidence
-from sluicegate.stages.steps import comparison
+from sluicegate.stages.evidence import Evidence, contrast_files
+from sluicegate.stages.steps import Asked, comparison, contrasts
 
 LEDGER = "ledger.jsonl"
 CLOSE = 1e-9
@@ -82,25 +82,31 @@ def recompute(path: Path) -> Recomputed:
 
 
 def _compared_again(attempt: Path, found: Evidence) -> Sequence[str]:
-    """The comparisons, made again from the scores where the stage made them."""
+    """The comparisons, made again from the scores where the stage made them; those that decide nothing too."""
     if not found.comparisons:
         return ()
-    asked = comparison(found.study, found.plan, attempt)
+    beside = contrasts(found.study, found.plan, attempt)
+    made = [(comparison(found.study, found.plan, attempt), found.comparisons)]
+    made += [(beside[path.stem], compare.read(path).comparisons) for path in contrast_files(attempt, found.study)]
+    return [_same_again(asked, rows) for asked, rows in made]
+
+
+def _same_again(asked: Asked, before: Sequence[Comparison]) -> str:
     rows = compare.compare_files(
         asked.control, asked.experiment, data=asked.data, primary=asked.primary, metrics=asked.metrics,
         level=asked.level, minimum=asked.minimum,
     )  # fmt: skip
-    for row, again in zip(found.comparisons, rows, strict=False):
+    for row, again in zip(before, rows, strict=False):
         if not close(to_dict(row), to_dict(again)):
-            raise _not_from_scores(attempt, row, again)
-    if len(rows) != len(found.comparisons):
-        raise _not_from_scores(attempt, None, None)
-    return (f"{len(rows)} comparisons come out of the scores again",)
+            raise _not_from_scores(asked.out, row, again)
+    if len(rows) != len(before):
+        raise _not_from_scores(asked.out, None, None)
+    return f"{len(rows)} comparisons of {asked.names[1]} with {asked.names[0]} come out of the scores again"
 
 
-def _not_from_scores(attempt: Path, row: Comparison | None, again: Comparison | None) -> UserError:
+def _not_from_scores(path: Path, row: Comparison | None, again: Comparison | None) -> UserError:
     return UserError(
-        f"{attempt / folder.COMPARISONS}: not what the scores give",
+        f"{path}: not what the scores give",
         wanted=f"{again.metric} gain {again.gain}, p {again.p}" if again else "a row for each metric of the scores",
         seen=f"{row.metric} gain {row.gain}, p {row.p}" if row else "another number of rows",
         mend="restore the run folder from a copy; neither file can be trusted as it stands",

@@ -234,6 +234,11 @@ def _publish(spool: Tracker, attempt: Path, found: evidence.Evidence, verdict: V
     for row in found.comparisons:
         told = {"control": row.control, "experiment": row.experiment, "gain": row.gain, "p": row.p}
         spool.metrics({f"{row.metric}/{key}": value for key, value in told.items() if value is not None}, 0)
+    for contrast in found.contrasts:
+        for row in contrast.rows:
+            told = {"mean": row.experiment, "gain": row.gain, "p_adjusted": row.p_adjusted}
+            where = f"{contrast.arm} against {contrast.against}/{row.metric}"
+            spool.metrics({f"{where}/{key}": value for key, value in told.items() if value is not None}, 0)
     for name in (folder.STUDY, folder.VERDICT, folder.COMPARISONS, "report.html", "report.json"):
         if (attempt / name).exists():
             spool.artifact(attempt / name)

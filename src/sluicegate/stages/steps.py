@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluicegate import folder
+from sluicegate.compare import CONTRASTS
 from sluicegate.data import sources
+from sluicegate.data.arms import change_of
 from sluicegate.evaluators import paid
 from sluicegate.jsonl import sha256
 from sluicegate.judge.settings import FILE as LEDGER
+from sluicegate.models.choices import CHOICES
 from sluicegate.records import digest
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.plan import Model, Plan
@@ -27,6 +30,8 @@ DATA = "data"
 """The step that builds the data, which is the first."""
 TINY = "tiny"
 """The base model that is made on the spot, once for all arms of a stage."""
+SCRATCH = "scratch-"
+"""What a base of an encoder-decoder that is made on the spot begins with, its shape behind it; one for each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +66,13 @@ class Step:
 
 
 def steps(study: Study, plan: Plan, attempt: Path) -> Iterator[Step]:
-    """All steps of a stage, in order: data, (base), train, generate, evaluate, compare."""
+    """All steps of a stage, in order: data, (bases), train, generate, evaluate, compare."""
     if not plan.stage.size:
         return
     yield _data(study, plan, attempt)
-    if any(settings.get("base_model") == TINY for settings in plan.train.values()):
-        yield _base(study, attempt)
+    bases = {made.folder: made for arm in plan.train if (made := _made(plan.train[arm], attempt))}
+    for made in bases.values():
+        yield _base(study, made, attempt)
     for model in plan.models:
         yield _train(study, plan, model, attempt)
     for model in plan.models:
@@ -74,7 +80,9 @@ def steps(study: Study, plan: Plan, attempt: Path) -> Iterator[Step]:
     for model in plan.models:
         yield _evaluate(study, plan, model, attempt)
     if plan.stage.compares:
-        yield _compare(study, plan, attempt)
+        yield _compare("compare", comparison(study, plan, attempt))
+        for arm, asked in contrasts(study, plan, attempt).items():
+            yield _compare(f"compare {arm}", asked)
 
 
 def source_files(study: Study, plan: Plan) -> tuple[Path, ...]:
@@ -85,7 +93,7 @@ def source_files(study: Study, plan: Plan) -> tuple[Path, ...]:
     >>> [str(path) for path in source_files(study.load("metadata-llama3"), resolve(study.load("metadata-llama3"), 3))]
     ['datasets/python/samples.jsonl']
     """
-    if not plan.stage.size or study.data.source in {"demo", "micro"}:
+    if not plan.stage.size or study.data.source in sources.BUILT_IN:
         return ()
     scenarios = study.scenarios[:1] if plan.stage.size == "scenario" else study.scenarios
     return tuple(Path(study.data.source) / name / sources.FILE for name in scenarios)
@@ -110,25 +118,50 @@ def _data(study: Study, plan: Plan, attempt: Path) -> Step:
     if kept:
         argv = (*argv, "--fresh-from", str(former))
     files = tuple(out / f"{arm}-{part}.jsonl" for arm in study.arms for part in ("train", "val"))
-    asked_of = {_questions(study, plan, arm, attempt) for arm in (study.control, study.experiment)}
+    asked_of = {_questions(study, plan, arm, attempt) for arm in study.lineup}
     tests = {*asked_of, out / "test.jsonl"} if plan.stage.compares else asked_of
     outputs = tuple(sorted({out / "manifest.json", *files, *tests}))
     inputs = (attempt / folder.STUDY, *source_files(study, plan), *((former,) if kept else ()))
     return Step(DATA, argv, inputs, outputs)
 
 
-def _base(study: Study, attempt: Path) -> Step:
-    base, data = attempt / "base", attempt / folder.DATA
-    files = tuple(data / f"{arm}-train.jsonl" for arm in sorted({study.control, study.experiment}))
-    argv = ("sluicegate.models.tiny", str(base), *(str(path) for path in files))
-    return Step("base", argv, files, (base / "config.json",))
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A base that is made on the spot: where, and by which command before the training files."""
+
+    name: str
+    folder: Path
+    argv: tuple[str, ...]
+
+
+def _made(settings: Mapping[str, Scalar], attempt: Path) -> _Made | None:
+    """The base of an arm, where it is made on the spot; arms of one kind, shape and choices share it."""
+    base, kind = str(settings.get("base_model", "")), str(settings.get("model_kind", "causal"))
+    if base == TINY and kind == "causal":
+        where = attempt / "base"
+        return _Made("base", where, ("sluicegate.models.tiny", str(where)))
+    if base != TINY and not base.startswith(SCRATCH):
+        return None
+    shape = base.removeprefix(SCRATCH)
+    chosen = {name: str(said) for name in CHOICES if (said := settings.get(f"dual_{name}")) is not None}
+    where = attempt / "base" / "-".join((kind, shape, *chosen.values()))
+    options = [word for name, said in chosen.items() for word in (f"--{name}", said)]
+    argv = ("sluicegate.models.scratch", "--kind", kind, "--shape", shape, *options, str(where))
+    return _Made(f"base {where.name}", where, argv)
+
+
+def _base(study: Study, made: _Made, attempt: Path) -> Step:
+    """The texts of the arms that decide are what it learns its vocabulary from, so kinds share one."""
+    data = attempt / folder.DATA
+    files = tuple(data / f"{arm}-train.jsonl" for arm in sorted(study.roles))
+    return Step(made.name, (*made.argv, *map(str, files)), files, (made.folder / "config.json",))
 
 
 def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     data = attempt / folder.DATA
-    settings = dict(plan.train[model.arm])
-    if settings.get("base_model") == TINY:
-        settings["base_model"] = str(attempt / "base")
+    settings, made = dict(plan.train[model.arm]), _made(plan.train[model.arm], attempt)
+    if made:
+        settings["base_model"] = str(made.folder)
     managed = {
         "DATASET_PATH": str(data / f"{model.arm}-train.jsonl"),
         "VAL_DATASET_PATH": str(data / f"{model.arm}-val.jsonl"),
@@ -136,12 +169,15 @@ def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
         "MODEL_NAME": model.name,
         "SEED": str(model.seed),
     }
+    if model.start:
+        managed["INIT_FROM"] = str(attempt / folder.ARMS / model.start)
     argv = ("sluicegate", "train", "--no-send", "--arm", model.arm, "--stage", str(plan.stage.number),
             "--experiment", study.name, "--parent", str(attempt))  # fmt: skip
     inputs = (
         data / f"{model.arm}-train.jsonl",
         data / f"{model.arm}-val.jsonl",
-        attempt / "base" / "model.safetensors",
+        (made.folder if made else attempt / "base") / "model.safetensors",
+        *((attempt / folder.ARMS / model.start / "result.json",) if model.start else ()),
     )
     return Step(f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed)
 
@@ -165,7 +201,8 @@ def _questions(study: Study, plan: Plan, arm: str, attempt: Path) -> Path:
     data = attempt / folder.DATA
     if plan.stage.size == "micro":
         return data / f"{arm}-val.jsonl"
-    return data / (f"{arm}-test.jsonl" if study.test_prompts == "as_trained" else "test.jsonl")
+    apart = study.test_prompts == "as_trained" or change_of(study, arm).asks_apart
+    return data / (f"{arm}-test.jsonl" if apart else "test.jsonl")
 
 
 def _generate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
@@ -207,8 +244,14 @@ def _judge(plan: Plan, attempt: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a stage's arms are compared by."""
+    """What two arms are compared by.
 
+    Args:
+        names: of the arms, the one that is compared with first.
+        out: the file of the comparisons.
+    """
+
+    names: tuple[str, str]
     control: tuple[Path, ...]
     experiment: tuple[Path, ...]
     data: Path
@@ -216,29 +259,40 @@ class Asked:
     metrics: tuple[str, ...]
     level: float
     minimum: float
+    out: Path
 
 
 def comparison(study: Study, plan: Plan, attempt: Path) -> Asked:
     """The comparison of a stage: the interval is two-sided at 1 - 2·alpha, so that each bound errs with alpha."""
-    files = {
-        arm: tuple(_scores(attempt, model) for model in plan.models if model.arm == arm)
-        for arm in (study.control, study.experiment)
+    return _asked(study, plan, attempt, study.roles, attempt / folder.COMPARISONS)
+
+
+def contrasts(study: Study, plan: Plan, attempt: Path) -> dict[str, Asked]:
+    """Arm that decides nothing → its comparison with the arm that it is held against; with none there is none."""
+    if not plan.stage.compares:
+        return {}
+    where = attempt / CONTRASTS
+    return {
+        arm: _asked(study, plan, attempt, (other, arm), where / f"{arm}.json") for arm, other in study.against.items()
     }
+
+
+def _asked(study: Study, plan: Plan, attempt: Path, names: tuple[str, str], out: Path) -> Asked:
+    control, experiment = (tuple(_scores(attempt, model) for model in plan.of(arm)) for arm in names)
     return Asked(
-        files[study.control], files[study.experiment], attempt / folder.DATA / "test.jsonl", study.primary,
-        study.metrics, round(1 - 2 * plan.alpha, 9), study.minimum_gain,
+        names, control, experiment, attempt / folder.DATA / "test.jsonl", study.primary,
+        study.metrics, round(1 - 2 * plan.alpha, 9), study.minimum_gain, out,
     )  # fmt: skip
 
 
-def _compare(study: Study, plan: Plan, attempt: Path) -> Step:
-    asked, out = comparison(study, plan, attempt), attempt / folder.COMPARISONS
+def _compare(name: str, asked: Asked) -> Step:
     argv = (
         "sluicegate", "compare", "--control-results", *map(str, asked.control),
-        "--experiment-results", *map(str, asked.experiment),
+        "--experiment-results", *map(str, asked.experiment), "--names", *asked.names,
         "--primary", asked.primary, "--metrics", ",".join(asked.metrics), "--level", str(asked.level),
-        "--minimum", str(asked.minimum), "--data", str(asked.data), "--out", str(out),
+        "--minimum", str(asked.minimum), "--data", str(asked.data), "--out", str(asked.out),
     )  # fmt: skip
-    return Step("compare", argv, (asked.data, *asked.control, *asked.experiment), (out,))
+    return Step(name, argv, (asked.data, *asked.control, *asked.experiment), (asked.out,))
 
 
 def _result(attempt: Path, model: Model) -> Path:

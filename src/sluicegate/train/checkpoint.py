@@ -34,8 +34,13 @@ class State:
     Args:
         micro_batch: samples a device takes at once; below BATCH_SIZE after it ran out of memory.
         first_loss, last_loss: sums of the losses that count for `Result.first_loss` and `last_loss`.
-        best_step: the step of the best checkpoint; 0 where there is none yet.
+        best_step: the step of the best checkpoint; None where there is none yet.
+        best_val_loss, best_metric: of that checkpoint; the metric where SELECT_BY is one.
         validated: whether the validation that belongs to this step, if any, is done.
+        health: of reinforcement learning's first step, then of its last ones; see `guard.Health`.
+        kl_weight: of its next step; None: RL_KL.
+        rate_share: what is left of its learning rate after a collapse.
+        collapses, stopped: how often it collapsed, and the reason why it ended early.
     """
 
     step: int
@@ -45,9 +50,15 @@ class State:
     first_loss: float = 0.0
     last_loss: float = 0.0
     best_val_loss: float | None = None
-    best_step: int = 0
+    best_step: int | None = None
     peak_bytes: int = 0
     validated: bool = True
+    best_metric: float | None = None
+    health: tuple[tuple[float, ...], ...] = ()
+    kl_weight: float | None = None
+    rate_share: float = 1.0
+    collapses: int = 0
+    stopped: str = ""
 
     @property
     def name(self) -> str:
@@ -86,7 +97,7 @@ def save(model_dir: Path, state: State, weights: Tensors, moments: Tensors) -> N
         raise unwritable(root, fault) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    _remove_all_but(root, {state.name, State(state.best_step, 0).name})
+    _remove_all_but(root, {state.name, _best_name(state)})
 
 
 def _write(path: Path, tensors: Tensors) -> str:
@@ -124,8 +135,12 @@ def newest(model_dir: Path) -> Path | None:
 
 def best(model_dir: Path, state: State) -> Path | None:
     """The folder of the best checkpoint, or None where there is none."""
-    path = model_dir / FOLDER / State(state.best_step, 0).name
-    return path if state.best_step and path.is_dir() else None
+    path = model_dir / FOLDER / _best_name(state)
+    return path if state.best_step is not None and path.is_dir() else None
+
+
+def _best_name(state: State) -> str:
+    return State(-1 if state.best_step is None else state.best_step, 0).name
 
 
 def read(path: Path) -> Checkpoint:
@@ -139,7 +154,8 @@ def read(path: Path) -> Checkpoint:
     content = _checked_state(path)
     for name, wanted in content["sha256"].items():
         _check(path / name, wanted)
-    return Checkpoint(State(**content["state"]), load_file(path / WEIGHTS), load_file(path / MOMENTS))
+    figures = content["state"] | {"health": tuple(map(tuple, content["state"].get("health", ())))}
+    return Checkpoint(State(**figures), load_file(path / WEIGHTS), load_file(path / MOMENTS))
 
 
 def _checked_state(path: Path) -> Mapping[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from sluicegate.errors import UserError
 from sluicegate.folder import EVENTS, git_commit
 from sluicegate.models import Facts
 from sluicegate.records import Run
@@ -13,6 +16,7 @@ from sluicegate.tracking import Status, Tracker
 from sluicegate.tracking.spool import curves, read
 from sluicegate.train.step import Taken
 
+BOARD = "tensorboard"
 POINTS = 500
 """Points of a loss curve, about; longer trainings tell every few steps."""
 
@@ -23,9 +27,13 @@ class Events:
     Args:
         main: whether this is the first process; the others tell nothing.
         steps: optimizer steps of the training.
+        boards: write figures for TensorBoard too, into `tensorboard/`.
+
+    Raises:
+        UserError: TensorBoard is asked for and is not installed.
     """
 
-    def __init__(self, tracker: Tracker, model_dir: Path, *, main: bool, steps: int) -> None:
+    def __init__(self, tracker: Tracker, model_dir: Path, *, main: bool, steps: int, boards: bool = False) -> None:
         self.tokens_per_s = 0.0
         """Training tokens a second since the last step told, padding left out."""
         self._tracker, self._folder, self._main = tracker, model_dir, main
@@ -34,6 +42,7 @@ class Events:
         known = curves(spool) if main and spool.exists() else {}
         self._told = {name: points[-1][0] for name, points in known.items()}
         self._since, self._tokens = time.monotonic(), 0
+        self._board = _board(model_dir / BOARD) if boards and main else None
 
     def begin(self, run: Run, facts: Facts, *, experiment: str, parent: Path | None) -> None:
         """The run and its settings; of one that goes on, that it does."""
@@ -66,17 +75,21 @@ class Events:
                 "train/learning_rate": taken.learning_rate,
                 "train/grad_norm": taken.grad_norm,
                 "train/tokens_per_s": self.tokens_per_s,
+                **taken.figures,
             },
         )
 
-    def validation(self, step: int, loss: float) -> None:
-        """The validation loss after a step; the time it took does not count as training."""
-        self._metrics(step, {"val/loss": loss})
+    def validation(self, step: int, loss: float, chosen_by: Mapping[str, float]) -> None:
+        """The validation loss after a step, and what checkpoints are chosen by; its time does not count as training."""
+        self._metrics(step, {"val/loss": loss, **{f"val/{name}": value for name, value in chosen_by.items()}})
         self._since, self._tokens = time.monotonic(), 0
 
     def _metrics(self, step: int, values: dict[str, float]) -> None:
         if self._main and step > self._told.get(next(iter(values)), -1):
             self._tracker.metrics(values, step)
+            if self._board is not None:
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
 
     def files(self) -> None:
         """The finished model's files."""
@@ -98,3 +111,19 @@ class Events:
         """How the run ended."""
         if self._main:
             self._tracker.end(status)
+        if self._board is not None:
+            self._board.close()
+
+
+def _board(folder: Path) -> Any:
+    """TensorBoard's writer; a training that goes on adds a file to those that are there."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError(
+            "TENSORBOARD=true, and TensorBoard is not installed",
+            wanted="the package tensorboard",
+            seen="none",
+            mend="pip install tensorboard, or leave TENSORBOARD out: the curves are in the tracking store all the same",
+        ) from None
+    return SummaryWriter(str(folder))

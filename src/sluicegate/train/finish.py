@@ -14,6 +14,7 @@ from sluicegate.train import checkpoint, result
 from sluicegate.train.batches import ends
 from sluicegate.train.checkpoint import State
 from sluicegate.train.result import Result
+from sluicegate.train.selection import selected_by
 from sluicegate.train.step import Training
 from sluicegate.train.weights import put_weights
 
@@ -61,14 +62,14 @@ def _saved(training: Training, model_dir: Path) -> str:
 
 
 def _result(training: Training, state: State, *, dropped: int, digest: str) -> Result:
-    facts, steps = training.learner.facts, training.schedule.steps
+    facts, settings, planned = training.learner.facts, training.settings, training.schedule.steps
     return Result(
-        steps=steps,
-        epochs=round(training.schedule.epochs(steps), 4),
-        first_loss=state.first_loss / ends(steps),
-        last_loss=state.last_loss / ends(steps),
+        steps=state.step,
+        epochs=round(training.schedule.epochs(state.step), 4),
+        first_loss=state.first_loss / min(ends(planned), state.step),
+        last_loss=state.last_loss / ends(planned),
         best_val_loss=state.best_val_loss,
-        best_step=state.best_step or steps,
+        best_step=state.step if state.best_step is None else state.best_step,
         tokens=state.tokens,
         seconds=round(state.seconds, 3),
         samples=len(training.train),
@@ -80,4 +81,10 @@ def _result(training: Training, state: State, *, dropped: int, digest: str) -> R
         trainable_parameters=facts.trainable_parameters,
         total_parameters=facts.total_parameters,
         sha256=digest,
+        method=settings.method,
+        select_by=selected_by(settings),
+        best_metric=state.best_metric,
+        collapses=state.collapses,
+        collapsed=bool(state.stopped),
+        why_stopped=state.stopped,
     )

@@ -24,9 +24,19 @@ RUN = "run.json"
 LARGE = 256 * 2**20
 """Bytes; hashing the weights of an 8B model at every start would take longer than loading them."""
 PLACES = frozenset(
-    {"dataset_path", "val_dataset_path", "output_dir", "model_name", "mlflow_tracking_uri", "base_model"}
+    {
+        "dataset_path",
+        "val_dataset_path",
+        "output_dir",
+        "model_name",
+        "mlflow_tracking_uri",
+        "base_model",
+        "init_from",
+        "rl_workers",
+        "tensorboard",
+    }
 )
-"""Settings that say where, not what: their content is compared instead, or does not matter."""
+"""Settings that say where or by whom, not what: their content is compared instead, or does not matter."""
 OURS = (RUN, RESULT, "adapter_config.json", "config.json", checkpoint.FOLDER)
 """What a training writes: a folder that holds one of these without run.json is somebody else's."""
 
@@ -119,7 +129,7 @@ def differences(before: Run, now: Run) -> list[UserError]:
     for key, value in now.settings.items():
         if key in PLACES:
             continue
-        label = {"val_sha256": "content of VAL_DATASET_PATH", "base_sha256": "content of BASE_MODEL"}.get(
+        label = {"val_sha256": "content of VAL_DATASET_PATH", "base_sha256": "content of BASE_MODEL or INIT_FROM"}.get(
             key, key.upper()
         )
         pairs.append((label, before.settings.get(key), value))

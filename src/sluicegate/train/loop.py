@@ -17,15 +17,17 @@ from torch.optim import AdamW
 from sluicegate.console import Progress, say
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import Interrupted, UserError
-from sluicegate.models import Learner, kind, tiny
+from sluicegate.models import Learner, kind
 from sluicegate.records import Run, Sample
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Status, Tracker
-from sluicegate.train import checkpoint, finish, identity, processes, result
-from sluicegate.train.batches import ends, schedule
+from sluicegate.train import checkpoint, finish, identity, processes, result, start
+from sluicegate.train.answering import Answering, answering, refuse_null
+from sluicegate.train.batches import Schedule, ends, schedule, supervised_samples
 from sluicegate.train.checkpoint import State
 from sluicegate.train.events import Events
 from sluicegate.train.result import Result
+from sluicegate.train.selection import better, selected_by
 from sluicegate.train.signals import Stop, handled
 from sluicegate.train.step import (
     Taken,
@@ -76,6 +78,7 @@ def train(
         Interrupted: SIGTERM or SIGINT; a checkpoint of the last step was saved.
     """
     with handled() as stop, processes.joined() as accelerator:
+        start.refuse_unfit(settings, accelerator.num_processes)
         data = Data(read_samples(settings.dataset_path), _val_samples(settings))
         run, begun = processes.first_does(accelerator, lambda: _identify(settings, data, arm, stage, accelerator))
         done = result.read(settings.model_dir) if begun else None
@@ -85,20 +88,26 @@ def train(
                 say(f"{settings.model_dir}: already trained with these settings, {done.steps} steps; nothing to do")
             Events(tracker, settings.model_dir, main=main, steps=done.steps).finished_before()
             return done
+        refuse_null(settings, data.train, data.val)
         training = _prepared(settings, data, run, accelerator)
-        state = _first_state(training, run, begun=begun)
-        processes.refuse_differing(accelerator, settings.model_dir, state.step)
-        events = Events(tracker, settings.model_dir, main=accelerator.is_main_process, steps=training.schedule.steps)
-        events.begin(run, training.learner.facts, experiment=experiment, parent=parent)
-        events.data(settings, run, train=len(training.train), val=len(training.val))
-        return _followed(training, state, events, stop, dropped=len(data.train) - len(training.train))
+        with answering(training, data.train, data.val) as answers:
+            state = _first_state(training, run, begun=begun)
+            processes.refuse_differing(accelerator, settings.model_dir, state.step)
+            main, steps = accelerator.is_main_process, training.schedule.steps
+            events = Events(tracker, settings.model_dir, main=main, steps=steps, boards=settings.tensorboard)
+            events.begin(run, training.learner.facts, experiment=experiment, parent=parent)
+            events.data(settings, run, train=len(training.train), val=len(training.val))
+            dropped = len(data.train) - len(training.train)
+            return _followed(training, answers, state, events, stop, dropped=dropped)
 
 
-def _followed(training: Training, state: State, events: Events, stop: Stop, *, dropped: int) -> Result:
+def _followed(
+    training: Training, answers: Answering, state: State, events: Events, stop: Stop, *, dropped: int
+) -> Result:
     """The loop and its finish, with an end told for each way it ends."""
     status: Status = "FAILED"
     try:
-        last = _steps(training, state, events, stop)
+        last = _steps(training, answers, state, events, stop)
         done = processes.first_does(training.accelerator, lambda: finish.finish(training, last, dropped=dropped))
         events.files()
         status = "FINISHED"
@@ -116,11 +125,11 @@ def _val_samples(settings: TrainSettings) -> list[Sample]:
 
 def _identify(settings: TrainSettings, data: Data, arm: str, stage: int | None, accelerator: Any) -> tuple[Run, bool]:
     """The run's record, and whether its folder holds its beginning."""
-    base = _base(settings, data)
+    base = start.base_of(settings, [*data.train, *data.val])
     run = identity.run_record(
         settings,
         base=base,
-        base_sha256=identity.base_digest(base),
+        base_sha256=start.digest_of(settings, base),
         arm=arm,
         stage=stage,
         processes=accelerator.num_processes,
@@ -128,26 +137,12 @@ def _identify(settings: TrainSettings, data: Data, arm: str, stage: int | None, 
     return run, identity.goes_on(settings.model_dir, run)
 
 
-def _base(settings: TrainSettings, data: Data) -> str:
-    """The base's absolute folder or hub name; `tiny` is made from the samples at hand, beside the models."""
-    if settings.base_model == "tiny":
-        return str(tiny.cached(settings.output_dir / ".bases", tiny.texts_of([*data.train, *data.val])))
-    folder = Path(settings.base_model).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else settings.base_model
-
-
 def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -> Training:
     """Everything that a step needs."""
     learner = _loaded(settings, run.base_model, accelerator.device)
     examples = learner.encode(data.train, settings.dataset_path)
     val = learner.encode(data.val, settings.val_dataset_path) if settings.val_dataset_path else []
-    plan = schedule(
-        len(examples),
-        per_step=settings.batch_size * settings.gradient_accumulation_steps * accelerator.num_processes,
-        epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        seed=settings.seed,
-    )
+    plan = _plan(settings, len(examples), accelerator.num_processes)
     learner.scored.train()
     told = learner.settle(settings.batch_size, steps=plan.steps)
     if told and accelerator.is_main_process:
@@ -166,9 +161,27 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -
     )
 
 
+def _plan(settings: TrainSettings, samples: int, processes: int) -> Schedule:
+    """How many steps there are, and the order of the samples."""
+    most = settings.max_steps
+    if settings.method != "supervised":  # a few prompts of many: in their own order, always the first
+        return Schedule(samples, settings.rl_prompts, min(settings.rl_steps, most or settings.rl_steps), settings.seed)
+    seed = settings.seed if settings.shuffle else None
+    per_step = settings.batch_size * settings.gradient_accumulation_steps * processes
+    if settings.steps_like_rl:
+        like = supervised_samples(
+            settings.rl_steps, settings.rl_prompts, settings.rl_samples, anchor=settings.rl_anchor > 0
+        )
+        steps = -(-like // per_step)
+        return Schedule(samples, per_step, min(steps, most or steps), seed)
+    return schedule(samples, per_step=per_step, epochs=settings.epochs, max_steps=most, seed=seed)
+
+
 def _loaded(settings: TrainSettings, base: str, device: Any) -> Learner:
     try:
-        return kind(settings.model_kind).load(settings, base, device)
+        learner = kind(settings.model_kind).load(settings, base, device)
+        start.put_adapter(settings, learner.model)
+        return learner
     except RuntimeError as fault:
         if not ran_out_of_memory(fault):
             raise
@@ -191,27 +204,32 @@ def _optimizer(settings: TrainSettings, names: dict[str, Any]) -> Any:
 
 def _first_state(training: Training, run: Run, *, begun: bool) -> State:
     """The state to go on from; the record of the run is written where there is none."""
-    model_dir, main = training.settings.model_dir, training.accelerator.is_main_process
+    settings, main = training.settings, training.accelerator.is_main_process
+    model_dir = settings.model_dir
     if main and not begun:
         identity.begin(model_dir, run)
     path = checkpoint.newest(model_dir) if begun else None
     if path is None:
-        return State(0, training.settings.batch_size)
+        at_once = settings.batch_size if settings.method == "supervised" else settings.rl_batch
+        # What a finished training goes on from may stay the best.
+        return State(0, at_once, validated=settings.init_from is None)
     found = checkpoint.read(path)
     restore(training, found)
     if main:
         say(f"{model_dir}: going on from step {found.state.step} of {training.schedule.steps}")
     best = checkpoint.best(model_dir, found.state)
     if best is None:
-        if main and found.state.best_step:
+        if main and found.state.best_step is not None:
             say(f"{model_dir}: the best checkpoint (step {found.state.best_step}) is gone; the best from here counts")
-        return replace(found.state, best_val_loss=None, best_step=0)
+        return replace(found.state, best_val_loss=None, best_metric=None, best_step=None)
     checkpoint.read(best)
     return found.state
 
 
-def _steps(training: Training, state: State, events: Events, stop: Stop) -> State:
+def _steps(training: Training, answers: Answering, state: State, events: Events, stop: Stop) -> State:
     """The loop: take steps; validate and save every SAVE_EVERY of them and at the end.
+
+    What the guard of reinforcement learning stops ends here too, with the best checkpoint's weights.
 
     Raises:
         Interrupted: a process was asked to stop; the state is saved.
@@ -219,16 +237,16 @@ def _steps(training: Training, state: State, events: Events, stop: Stop) -> Stat
     steps, main, asked = training.schedule.steps, training.accelerator.is_main_process, False
     stop.patient = True
     with Progress(f"train {training.settings.model_name}", steps) as progress:
-        while state.step < steps or not state.validated:
+        while (state.step < steps and not state.stopped) or not state.validated:
             if state.validated:
-                state, taken = _advanced(training, state, stop)
+                state, taken = _advanced(training, answers, state, stop)
                 asked = taken.stop
                 events.step(state.step, taken)
                 if main:
                     progress.update(state.step, loss=taken.loss, tokens_per_s=round(events.tokens_per_s))
             if not state.validated and not asked:
-                state, asked = _validated(training, state, events, stop)
-            if asked or _due(training, state.step):
+                state, asked = _validated(training, answers, state, events, stop)
+            if asked or state.stopped or _due(training, state.step):
                 _save(training, state)
             if asked:
                 raise Interrupted(f"interrupted after step {state.step} of {steps}, which is saved")
@@ -239,10 +257,14 @@ def _due(training: Training, step: int) -> bool:
     return step % training.settings.save_every == 0 or step == training.schedule.steps
 
 
-def _advanced(training: Training, state: State, stop: Stop) -> tuple[State, Taken]:
+def _advanced(training: Training, answers: Answering, state: State, stop: Stop) -> tuple[State, Taken]:
     """The state after one more step, and the step's figures."""
     started, step, steps = time.monotonic(), state.step + 1, training.schedule.steps
-    taken = take(training, step, state.micro_batch, stop=lambda: stop.asked)
+    if answers.policy is None:
+        taken = take(training, step, state.micro_batch, stop=lambda: stop.asked)
+    else:
+        state, taken = answers.policy.take(state, stop=lambda: stop.asked)
+    last = ends(steps) if state.stopped else float(step > steps - ends(steps))
     return replace(
         state,
         step=step,
@@ -250,13 +272,13 @@ def _advanced(training: Training, state: State, stop: Stop) -> tuple[State, Take
         tokens=state.tokens + taken.tokens,
         seconds=state.seconds + time.monotonic() - started,
         first_loss=state.first_loss + (taken.loss if step <= ends(steps) else 0.0),
-        last_loss=state.last_loss + (taken.loss if step > steps - ends(steps) else 0.0),
+        last_loss=(0.0 if state.stopped else state.last_loss) + last * taken.loss,
         peak_bytes=max(state.peak_bytes, peak_bytes()),
-        validated=not _due(training, step),
+        validated=bool(state.stopped) or not _due(training, step),
     ), taken
 
 
-def _validated(training: Training, state: State, events: Events, stop: Stop) -> tuple[State, bool]:
+def _validated(training: Training, answers: Answering, state: State, events: Events, stop: Stop) -> tuple[State, bool]:
     """The state after the validation that is due, and whether a process was asked to stop meanwhile."""
     if not training.val:
         return replace(state, validated=True), False
@@ -267,11 +289,14 @@ def _validated(training: Training, state: State, events: Events, stop: Stop) -> 
     if loss is None:
         return state, True
     refuse_not_finite("validation loss", loss, state.step)
-    events.validation(state.step, loss)
+    value = None
+    if answers.quality is not None:
+        value = processes.first_does(training.accelerator, answers.quality.value)
+    events.validation(state.step, loss, {} if value is None else {selected_by(training.settings): value})
     seconds = state.seconds + time.monotonic() - started
     state = replace(state, validated=True, micro_batch=micro_batch, seconds=seconds)
-    if state.best_val_loss is None or loss < state.best_val_loss:
-        state = replace(state, best_val_loss=loss, best_step=state.step)
+    if better(state, loss, value):
+        state = replace(state, best_val_loss=loss, best_metric=value, best_step=state.step)
     return state, False
 
 

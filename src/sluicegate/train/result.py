@@ -28,6 +28,12 @@ class Result:
         dropped: training samples left out for their length.
         forecast_vram_gib, peak_vram_gib: expected and seen memory of the GPU in GiB; the peak is None without one.
         sha256: of the weights' file.
+        method, select_by: METHOD, and what the kept checkpoint was chosen by.
+        best_metric: its value for the kept checkpoint; None where that is the loss.
+        collapses: how often reinforcement learning collapsed and went back to its best checkpoint.
+        collapsed, why_stopped: whether it ended early for that, and what was seen.
+
+    Of reinforcement learning, `first_loss` and `last_loss` are means of 1 - reward.
     """
 
     steps: int
@@ -47,6 +53,12 @@ class Result:
     trainable_parameters: int
     total_parameters: int
     sha256: str
+    method: str = "supervised"
+    select_by: str = "loss"
+    best_metric: float | None = None
+    collapses: int = 0
+    collapsed: bool = False
+    why_stopped: str = ""
 
 
 def write(folder: Path, result: Result) -> None:

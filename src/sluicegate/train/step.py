@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -51,11 +52,12 @@ class Taken:
     """Figures of one optimizer step.
 
     Args:
-        loss: mean per target token.
+        loss: mean per target token; of reinforcement learning 1 - the mean reward.
         grad_norm: of all gradients together, before clipping.
         tokens: training tokens, over all processes, padding left out.
         micro_batch: samples at once that fitted into memory.
         stop: whether any process was asked to stop.
+        figures: what else is told of the step.
     """
 
     loss: float
@@ -64,6 +66,7 @@ class Taken:
     learning_rate: float
     micro_batch: int
     stop: bool
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def take(training: Training, step: int, micro_batch: int, *, stop: Callable[[], bool]) -> Taken:
@@ -80,23 +83,39 @@ def take(training: Training, step: int, micro_batch: int, *, stop: Callable[[], 
     """
     settings, accelerator, schedule = training.settings, training.accelerator, training.schedule
     examples = [training.train[index] for index in schedule.indices(step)]
-    loss, micro_batch = with_memory(training, micro_batch, lambda size: _gradients(training, examples, step, size))
+    loss, micro_batch = with_memory(training, micro_batch, lambda size: gradients(training, examples, step, size))
     told = torch.stack([loss, loss.new_tensor(float(stop()))])
     seen, stops = accelerator.reduce(told, "sum").tolist()
     refuse_not_finite("loss", seen, step)
-    norm = float(accelerator.clip_grad_norm_(training.names.values(), settings.max_grad_norm))
-    refuse_not_finite("gradient norm", norm, step)
     rate = learning_rate(step, steps=schedule.steps, peak=settings.learning_rate, warmup=settings.warmup_steps)
+    norm = optimized(training, micro_batch, rate)
+    refuse_not_finite("gradient norm", norm, step)
+    return Taken(seen, norm, sum(example.tokens for example in examples), rate, micro_batch, stops > 0)
+
+
+def optimized(training: Training, micro_batch: int, rate: float) -> float:
+    """Change the weights by their gradients, clipped; returns the norm of these before.
+
+    Where that is not finite, nothing is changed.
+
+    Raises:
+        UserError: too little memory for the optimizer.
+    """
+    norm = float(training.accelerator.clip_grad_norm_(training.names.values(), training.settings.max_grad_norm))
+    if not math.isfinite(norm):
+        return norm
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     if _attempt(lambda _: training.optimizer.step(), micro_batch) is None:
         # It may have changed some weights already, so it cannot be done again.
         raise _out_of_memory(training, micro_batch, "for the optimizer")
-    return Taken(seen, norm, sum(example.tokens for example in examples), rate, micro_batch, stops > 0)
+    return norm
 
 
-def _gradients(training: Training, examples: Sequence[Example], step: int, micro_batch: int) -> torch.Tensor:
-    """Add up the gradients of this process's part of a step; returns its part of the step's loss."""
+def gradients(
+    training: Training, examples: Sequence[Example], step: int, micro_batch: int, *, scale: float = 1.0
+) -> torch.Tensor:
+    """Add up the gradients of this process's part of a step, times `scale`; returns its part of the step's loss."""
     accelerator, processes = training.accelerator, training.accelerator.num_processes
     targets = sum(example.targets for example in examples)
     mine = share(sorted(examples, key=lambda example: -example.tokens), accelerator.process_index, processes)
@@ -111,7 +130,7 @@ def _gradients(training: Training, examples: Sequence[Example], step: int, micro
         with exchange:
             part = training.model(**_on_device(training, batch, micro_batch)) * weight
             # Gradients are averaged over the processes, and a sum is wanted.
-            accelerator.backward(part * processes)
+            accelerator.backward(part * (processes * scale))
         loss += part.detach()
     return loss
 
@@ -122,6 +141,7 @@ def validation_loss(training: Training, micro_batch: int, stop: Callable[[], boo
     ordered = sorted(training.val, key=lambda example: -example.tokens)
     mine = share(ordered, accelerator.process_index, accelerator.num_processes)
     total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+    training_mode = scored.training
     scored.eval()
     with torch.no_grad():
         for batch in training.learner.batches(mine, micro_batch):
@@ -129,7 +149,7 @@ def validation_loss(training: Training, micro_batch: int, stop: Callable[[], boo
                 total[1] = 1.0
                 break
             total[0] += scored(**_on_device(training, batch, micro_batch)).double()
-    scored.train()
+    scored.train(training_mode)
     loss, stops = accelerator.reduce(total, "sum").tolist()
     return None if stops else loss / sum(example.targets for example in training.val)
 

@@ -299,10 +299,11 @@ def own_groups(training: Sequence[Sample]) -> dict[str, str]:
 def filled(library: Library, samples: Sequence[Sample]) -> list[Sample]:
     """Samples with their patterns as context; a sample that has a context keeps it.
 
-    What a sample's reference says is not looked at.
+    What a sample's reference says is not looked at. A variant does not look among the group of its original.
     """
     own = {entry.id: entry.group for entry in library.entries}
     open_ = [sample for sample in samples if not sample.context]
-    found = library.patterns([sample.prompt for sample in open_], [own.get(sample.id, "") for sample in open_])
+    barred = [own.get(sample.id) or own.get(str(sample.meta.get("hardened_from")), "") for sample in open_]
+    found = library.patterns([sample.prompt for sample in open_], barred)
     patterns = {sample.id: pattern for sample, pattern in zip(open_, found, strict=True)}
     return [replace(sample, context=sample.context or patterns[sample.id]) for sample in samples]

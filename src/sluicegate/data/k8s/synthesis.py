@@ -16,6 +16,8 @@ from sluicegate.k8s.validity import validity
 LICENCE = "Apache-2.0"
 TRIES = 5
 """Manifests that are made for each one that is wanted, at most."""
+TRIES_FOR_SHORT = 50
+"""The same where only short ones are wanted: one in seven has 500 characters or fewer."""
 
 
 class Made(Protocol):
@@ -34,11 +36,12 @@ Make = Callable[[int, int], Made]
 """Seed and place to a manifest; the same for the same arguments."""
 
 
-def synthesise(count: int, seed: int, make: Make | None = None) -> Harvest:
+def synthesise(count: int, seed: int, make: Make | None = None, *, longest: int | None = None) -> Harvest:
     """Make manifests.
 
     Args:
         make: the grammar; the package's own where none is given.
+        longest: characters that one may have; None for any. Longer ones are left out.
 
     Raises:
         UserError: fewer than 1, or more than the grammar has to offer.
@@ -48,8 +51,11 @@ def synthesise(count: int, seed: int, make: Make | None = None) -> Harvest:
     grammar = make or _grammar()
     index, left_out = Index(), Counter[str]()
     drafts: list[Draft] = []
-    for place in range(count * TRIES):
+    for place in range(count * (TRIES if longest is None else TRIES_FOR_SHORT)):
         draft = _draft(grammar(seed, place), seed, place)
+        if longest is not None and len(draft.text) > longest:
+            left_out["too long"] += 1
+            continue
         features = of_manifest(draft.bodies)
         near = bool(index.near(features))
         if near or not validity(draft.text).valid:
@@ -62,7 +68,7 @@ def synthesise(count: int, seed: int, make: Make | None = None) -> Harvest:
     raise UserError(
         f"--synthesize {count}: the grammar has no more to offer",
         wanted=f"{count} manifests that differ",
-        seen=f"{len(drafts)} in {count * TRIES} tries ({', '.join(f'{n} {why}' for why, n in left_out.items())})",
+        seen=f"{len(drafts)} in {place + 1} tries ({', '.join(f'{n} {why}' for why, n in left_out.items())})",
         mend="ask for fewer",
     )
 

@@ -110,32 +110,62 @@ def memory_forecast(evidence: Evidence) -> Check:
 
 def steps_done(evidence: Evidence) -> Check:
     """The optimizer steps that were asked for were done."""
-    asked = {arm: int(str(train.get("max_steps") or 1)) for arm, train in evidence.plan.train.items()}
+    asked = {arm: _steps_asked(train) for arm, train in evidence.plan.train.items()}
     rows = {
-        model.name: (int(row["steps"]) >= asked[model.arm], f"{row['steps']} steps")
-        for model in evidence.plan.models
-        if (row := evidence.results.get(model.name))
-    }
+        name: (bool(row.get("collapsed")) or int(row["steps"]) >= asked[name.rpartition("-s")[0]],
+               f"{row['steps']} steps")
+        for name, row in _results(evidence)
+    }  # fmt: skip
     wanted = " or ".join(map(str, sorted(set(asked.values()))))
     return _each("steps_done", f"{wanted} optimizer steps", rows, "see the training log", len(evidence.plan.models))
 
 
+def _steps_asked(train: Mapping[str, Any]) -> int:
+    """MAX_STEPS; of reinforcement learning the fewer updates, and of its control at least one, as its compute buys.
+
+    >>> _steps_asked({"max_steps": 10}), _steps_asked({"max_steps": 10, "method": "rloo", "rl_steps": 4})
+    (10, 4)
+    """
+    most = int(str(train.get("max_steps") or 1))
+    if train.get("steps_like_rl"):
+        return 1
+    learns = str(train.get("method") or "supervised") != "supervised"
+    return min(most, int(str(train.get("rl_steps") or most))) if learns else most
+
+
 def loss_falls(evidence: Evidence) -> Check:
-    """The training loss at the end is below the loss at the start."""
+    """The training loss at the end is below the loss at the start, of models that start from their base."""
+    first = {model.name for model in evidence.plan.models if not model.start}
     rows = {
         name: (
             float(row["last_loss"]) < float(row["first_loss"]),
             f"{row['first_loss']:.3f} to {row['last_loss']:.3f}",
         )
         for name, row in _results(evidence)
+        if name in first
     }
     return _each(
         "loss_falls",
         "training loss lower at the end than at the start",
         rows,
         "check the data and the learning rate",
-        len(evidence.plan.models),
+        len(first),
     )
+
+
+def stable(evidence: Evidence) -> Check:
+    """No training collapsed so that its guard rails stopped it; of an arm that decides nothing it is only shown."""
+    wanted = "no training that collapsed and was stopped"
+    fallen = {
+        name: str(row.get("why_stopped") or "stopped") for name, row in _results(evidence) if row.get("collapsed")
+    }
+    back = {name: f"went back {row['collapses']} time(s)" for name, row in _results(evidence) if row.get("collapses")}
+    seen = "; ".join(f"{name}: {told}" for name, told in {**back, **fallen}.items()) or "none"
+    if not fallen:
+        return Check("stable", True, wanted, seen)
+    deciding = any(model.name in fallen for model in evidence.deciding)
+    remedy = "lower RL_LEARNING_RATE or raise RL_KL in the study file, then run the stage again"
+    return Check("stable", False if deciding else None, wanted, seen, remedy if deciding else "")
 
 
 def answers(evidence: Evidence) -> Check:

@@ -11,7 +11,7 @@ MINIMUM_COVERAGE = 0.95
 
 
 def prompt_parity(evidence: Evidence) -> Check:
-    """Both arms are asked the same, unless the study declares otherwise."""
+    """Control and experiment are asked the same, unless the study declares otherwise."""
     digests = dict(evidence.manifest.get("evaluation_prompts_sha256", {}))
     wanted = "the same evaluation prompts for both arms"
     if evidence.study.test_prompts == "as_trained":
@@ -21,7 +21,7 @@ def prompt_parity(evidence: Evidence) -> Check:
             wanted,
             "declared otherwise: test_prompts is as_trained, so the prompt is part of the arm",
         )
-    asked = {digests.get(arm) for arm in (evidence.study.control, evidence.study.experiment)}
+    asked = {digests.get(arm) for arm in evidence.study.roles}
     passed = len(asked) == 1 and None not in asked
     return Check(
         "prompt_parity",
@@ -72,11 +72,11 @@ def fresh_items(evidence: Evidence) -> Check:
 
 
 def coverage(evidence: Evidence) -> Check:
-    """Every answer has a score, and nearly every one has a value; so has every item, for both arms."""
+    """Every answer has a score, and nearly every one has a value; so has every item, for the arms that decide."""
     row, asked = evidence.primary, evidence.asked
     # A mean over the draws that happen to be judged hides how many are not, so every answer is counted.
-    judged = [evidence.judged.get(model.name, 0) for model in evidence.plan.models]
-    scored = [evidence.scored.get(model.name, 0) for model in evidence.plan.models]
+    judged = [evidence.judged.get(model.name, 0) for model in evidence.deciding]
+    scored = [evidence.scored.get(model.name, 0) for model in evidence.deciding]
     least = min(judged) / asked if asked else 0.0
     whole = all(count == asked for count in scored)
     passed = row is not None and min(row.coverage, least) >= MINIMUM_COVERAGE and whole

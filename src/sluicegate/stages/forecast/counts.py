@@ -19,7 +19,7 @@ def tokens_trained(stage: Stage, arm: str) -> Figure:
     """Training tokens of one model, padding left out."""
     trained, known = stage.arms[arm], stage.measured.tokens_a_sample(arm)
     if known is not None:
-        return Figure(around(known.value, known.ratio) * (stage.work.train * trained.passes.epochs), known.basis)
+        return Figure(around(known.value, known.ratio) * (stage.work.of(arm) * trained.passes.epochs), known.basis)
     tokens = trained_tokens(stage.work, arm, trained.settings)
     return Figure(tokens, "characters of the samples" if stage.work.known else "assumed samples")
 

@@ -55,7 +55,7 @@ def _train(stage: Stage, arm: str) -> Figure:
     """Seconds of one training, from the start of its process to its end."""
     trained, seen = stage.arms[arm], stage.measured
     loop, basis = _loop(stage, arm), "prior"
-    rate = seen.seconds_a_token(stage.plan, arm, stage.work.train)
+    rate = seen.seconds_a_token(stage.plan, arm, stage.work.of(arm))
     if rate is not None and (tokens := tokens_trained(stage, arm).span):
         loop, basis = around(rate.value, SPEED_RATIO).times(tokens), rate.basis
     start = _start(trained, seen.train_start(stage.plan, arm))
@@ -80,7 +80,8 @@ def _loop(stage: Stage, arm: str) -> Span | None:
     pace = _pace(machine, size, in_4bit=trained.in_4bit, gpu_layer=priors.GPU_LAYER_S, cpu_layer=priors.CPU_LAYER_S)
     if pace is None:
         return None
-    ways = PASSES[bool(machine.gpu), bool(settings.lora_r)]
+    # What is drawn is read once more by the frozen model that rloo may not leave.
+    ways = PASSES[bool(machine.gpu), bool(settings.lora_r)] + (settings.method == "rloo")
     # A validation is one forward pass over its samples.
     validated = done.validations / ways
     tokens = trained_tokens(work, arm, settings) + work.trained[arm].both * (work.val * validated)
@@ -88,7 +89,19 @@ def _loop(stage: Stage, arm: str) -> Span | None:
     padded = priors.PADDING if settings.batch_size > 1 else exactly(1.0)
     arithmetic = (tokens * (2.0 * ways * size.parameters)).times(pace.flops.inverse()).times(padded)
     saved = priors.WRITE_BYTES_S.inverse() * (done.validations * weights(trained) * priors.CHECKPOINT_BYTES)
-    return arithmetic + (pace.layer * size.layers + pace.moved * ways) * batches + saved
+    rolled = _rollouts(stage, arm)
+    return arithmetic + (pace.layer * size.layers + pace.moved * ways) * batches + saved + rolled
+
+
+def _rollouts(stage: Stage, arm: str) -> Span:
+    """Seconds that reinforcement learning draws answers for."""
+    trained = stage.arms[arm]
+    settings = trained.settings
+    if settings.method == "supervised":
+        return NOTHING
+    rows, most = settings.rl_prompts * settings.rl_samples, settings.rl_max_new_tokens
+    each = _decoded(stage, arm, "train", prompts=settings.rl_prompts, rows=rows, most=most)
+    return NOTHING if each is None else each * trained.passes.steps
 
 
 PASSES = {
@@ -119,7 +132,15 @@ def _between(low: float, high: float, ratio: float) -> Span:
 
 def _batch(stage: Stage, arm: str) -> Span | None:
     """Seconds of one batch of answers: its prompts read, then a token of each at a time until the longest ends."""
-    trained, machine, asked = stage.arms[arm], stage.machines["generate"], stage.study.generate
+    asked = stage.study.generate
+    rows = min(asked.batch_size, max(1, stage.answers))
+    prompts = -(-rows // stage.plan.draws)
+    return _decoded(stage, arm, "generate", prompts=prompts, rows=rows, most=asked.max_new_tokens)
+
+
+def _decoded(stage: Stage, arm: str, verb: str, *, prompts: int, rows: int, most: int) -> Span | None:
+    """Seconds of so many answers side by side, of at most `most` tokens each, on the machine of a verb."""
+    trained, machine = stage.arms[arm], stage.machines[verb]
     if trained.shape is None or (stage.study.needs_gpu and not machine.gpu):
         return None
     size = trained.shape.size
@@ -127,11 +148,10 @@ def _batch(stage: Stage, arm: str) -> Span | None:
     pace = _pace(machine, size, in_4bit=trained.in_4bit, gpu_layer=layer, cpu_layer=priors.CPU_DECODE_LAYER_S)
     if pace is None:
         return None
-    rows = min(asked.batch_size, max(1, stage.answers))
-    answer = an_answer(stage, arm)
-    longest = Span(answer.expected, 2 * answer.expected, asked.max_new_tokens).at_most(asked.max_new_tokens)
+    answer = an_answer(stage, arm).at_most(most)
+    longest = Span(answer.expected, 2 * answer.expected, most).at_most(most)
     token = pace.flops.inverse() * (2.0 * size.parameters)
-    read = stage.work.questions[arm].prompt.times(token) * -(-rows // stage.plan.draws)
+    read = stage.work.questions[arm].prompt.times(token) * prompts
     return read + (pace.layer * size.layers + pace.moved + token * rows).times(longest)
 
 
@@ -150,5 +170,5 @@ COSTS: dict[str, Callable[[Stage, str], Figure]] = {"train": _train, "generate":
 
 def other(stage: Stage) -> Span:
     """Seconds of the steps that are done once: data, a base made on the spot, comparison."""
-    compared = priors.COMPARE_S if stage.plan.stage.compares else NOTHING
-    return priors.DATA_S + compared + (priors.MADE_S if made(stage) else NOTHING)
+    compared = priors.COMPARE_S * (1 + len(stage.study.against)) if stage.plan.stage.compares else NOTHING
+    return priors.DATA_S + compared + priors.MADE_S * len(made(stage))

@@ -67,12 +67,12 @@ def lay_out(
         UserErrors: settings that training would refuse.
     """
     machine = machines["train"]
-    arms = {arm: _trained(study, settings_of(plan, arm), work, machine) for arm in plan.train}
+    arms = {arm: _trained(study, settings_of(plan, arm), work.of(arm), machine) for arm in plan.train}
     return Stage(study, plan, work, machines, measured, arms)
 
 
-def _trained(study: Study, settings: TrainSettings, work: Work, machine: Speed) -> Trained:
-    done, shape = passes(settings, max(1, work.train)), shapes.find(settings.base_model)
+def _trained(study: Study, settings: TrainSettings, samples: int, machine: Speed) -> Trained:
+    done, shape = passes(settings, max(1, samples)), _shape(settings)
     if shape is None or (study.needs_gpu and not machine.gpu):
         return Trained(settings, done)
     # Where the memory is unknown, `auto` keeps the weights as they are.
@@ -80,6 +80,10 @@ def _trained(study: Study, settings: TrainSettings, work: Work, machine: Speed) 
     window = min(settings.max_seq_length, shape.positions)
     in_4bit, _ = memory.decide(settings, shape.size, window=window, gpu=bool(machine.gpu), free_gib=free)
     return Trained(settings, done, shape, in_4bit)
+
+
+def _shape(settings: TrainSettings) -> Shape | None:
+    return shapes.find(settings.base_model, settings.model_kind)
 
 
 def weights(trained: Trained) -> int:
@@ -124,6 +128,7 @@ def of_all(stage: Stage, cost: Callable[[Stage, str], Figure]) -> Figure:
     return summed([by_arm[model.arm] for model in stage.plan.models])
 
 
-def made(stage: Stage) -> bool:
-    """Whether a base is made on the spot."""
-    return any(settings.get("base_model") == "tiny" for settings in stage.plan.train.values())
+def made(stage: Stage) -> list[Shape]:
+    """The bases that are made on the spot, one for each kind and shape."""
+    asked = {(arm.settings.base_model, arm.settings.model_kind): arm.settings for arm in stage.arms.values()}
+    return [shape for settings in asked.values() if (shape := _shape(settings)) is not None and shape.made]

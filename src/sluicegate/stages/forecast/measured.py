@@ -23,8 +23,11 @@ from sluicegate.stages.plan import Plan
 from sluicegate.study import Study
 
 ENOUGH_ANSWERS, ENOUGH_MICRO_BATCHES = 20, 20
-SHAPES_SPEED = ("base_model", "batch_size", "load_in_4bit", "lora_r", "max_seq_length")
-SHAPES_FOLDER = ("base_model", "lora_r")
+SHAPES_SPEED = (
+    "base_model", "model_kind", "method", "batch_size", "load_in_4bit", "lora_r", "max_seq_length", "rl_samples",
+    "rl_max_new_tokens",
+)  # fmt: skip
+SHAPES_FOLDER = ("base_model", "model_kind", "lora_r")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sluicegate.stages.forecast.chances import TARGET, power_alone
 from sluicegate.stages.forecast.cost import quantities
 from sluicegate.stages.forecast.layout import Stage
 from sluicegate.stages.forecast.records import Chances
-from sluicegate.stages.plan import Model, Plan
+from sluicegate.stages.plan import Plan, models
 from sluicegate.study import Study
 
 SETTING = {"items": "test_samples", "draws": "draws", "seeds": "seeds"}
@@ -106,13 +106,7 @@ def changed(stage: Stage, vary: str, wanted: int) -> Stage:
         return replace(stage, work=replace(stage.work, test=wanted, asked=wanted))
     if vary == "draws":
         return replace(stage, plan=replace(stage.plan, draws=wanted))
-    return replace(stage, plan=_with_seeds(stage.study, stage.plan, wanted))
-
-
-def _with_seeds(study: Study, plan: Plan, seeds: int) -> Plan:
-    arms = (study.control, study.experiment)
-    models = tuple(Model(arm, study.arms[arm].seed + run) for run in range(seeds) for arm in arms)
-    return replace(plan, models=models)
+    return replace(stage, plan=replace(stage.plan, models=models(stage.study, wanted)))
 
 
 def _missing(stage: Stage, change: Change) -> str:

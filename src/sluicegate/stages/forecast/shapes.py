@@ -1,7 +1,7 @@
 """Sizes of base models, from their configuration alone: no weights, no torch, no network.
 
-A base is a folder with config.json, `tiny`, or one of the named models in `NAMED`. Of any other name nothing is known
-here, and nothing is guessed.
+A base is a folder with config.json, `tiny`, `scratch-…`, or one of the named models in `NAMED`. Of any other name
+nothing is known here, and nothing is guessed. A dual encoder of a T5 has a second encoder and two fusions beside it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ def _t5(width: int, feed_forward: int, heads: int, layers: int) -> dict[str, Any
 
 NAMED: dict[str, dict[str, Any]] = {
     "tiny": TINY,
+    "scratch-tiny": _t5(192, 512, 6, 2) | {"d_kv": 32, "vocab_size": 2048},
+    "scratch-small": _t5(512, 2048, 8, 6) | {"vocab_size": 8192},
+    "scratch-base": _t5(768, 3072, 12, 12) | {"vocab_size": 8192},
     "meta-llama/Meta-Llama-3-8B": LLAMA_3_8B,
     "meta-llama/Meta-Llama-3-8B-Instruct": LLAMA_3_8B,
     "Salesforce/codet5-small": _t5(512, 2048, 8, 6),
@@ -58,21 +61,34 @@ class Shape:
     made: bool = False
 
 
-def find(base: str) -> Shape | None:
-    """The shape of a base model, or None where it cannot be known here.
+def find(base: str, kind: str = "causal") -> Shape | None:
+    """The shape of a base model as a kind of model takes it, or None where it cannot be known here.
 
     >>> find("meta-llama/Meta-Llama-3-8B").size.parameters
     8030261248
     >>> find("Salesforce/codet5-base").size.parameters
     222882048
+    >>> find("Salesforce/codet5-base", "dual").size.parameters
+    312561024
     >>> find("somebody/some-model") is None
     True
     """
+    if base == "tiny" and kind != "causal":
+        base = "scratch-tiny"
     config = NAMED.get(base) or _config(Path(base).expanduser() / "config.json")
-    size = measure(config) if config else None
+    size = measure(config, kind) if config else None
     if config is None or size is None:
         return None
-    return Shape(size, int(config.get("max_position_embeddings") or 2**31), made=base == "tiny")
+    return Shape(size, int(config.get("max_position_embeddings") or 2**31), made=made(base))
+
+
+def made(base: str) -> bool:
+    """Whether a stage makes a base on the spot.
+
+    >>> made("tiny"), made("scratch-small"), made("Salesforce/codet5-base")
+    (True, True, False)
+    """
+    return base == "tiny" or base.startswith("scratch-")
 
 
 def _config(path: Path) -> dict[str, Any] | None:
@@ -83,11 +99,12 @@ def _config(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def measure(config: Mapping[str, Any]) -> Size | None:
+def measure(config: Mapping[str, Any], kind: str = "causal") -> Size | None:
     """The size that a configuration tells of; None for kinds of models that are not known here."""
     try:
-        if config.get("model_type") == "t5":
-            return _encoder_decoder(config)
+        if config.get("model_type") in {"t5", "sluicegate-dual"}:
+            dual = kind == "dual" or config.get("model_type") == "sluicegate-dual"
+            return _encoder_decoder(config, encoders=2 if dual else 1)
         return _decoder(config) if config.get("model_type") in GATED else None
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
@@ -114,19 +131,24 @@ def _decoder(config: Mapping[str, Any]) -> Size:
     )
 
 
-def _encoder_decoder(config: Mapping[str, Any]) -> Size:
-    """Weights of a T5: one table of tokens, relative positions once a stack, a second attention in the decoder."""
+def _encoder_decoder(config: Mapping[str, Any], encoders: int = 1) -> Size:
+    """Weights of a T5: one table of tokens, relative positions once a stack, a second attention in the decoder.
+
+    Of a dual encoder: two stacks of encoder layers, and two fusions of four matrices with their biases.
+    """
     width, inner, heads = (int(config[key]) for key in ("d_model", "d_ff", "num_heads"))
     queries, tokens = int(config["d_kv"]) * heads, int(config["vocab_size"])
-    encoder = int(config["num_layers"])
-    decoder = int(config.get("num_decoder_layers") or encoder)
+    encoder = encoders * int(config["num_layers"])
+    decoder = int(config.get("num_decoder_layers") or config["num_layers"])
+    fused = 8 if encoders == 2 else 0
     ways = 3 if str(config.get("feed_forward_proj", "relu")).startswith("gated") else 2
     attention, forward = 4 * width * queries, ways * width * inner
-    linear = encoder * (attention + forward) + decoder * (2 * attention + forward)
-    norms = (2 * encoder + 3 * decoder + 2) * width
-    buckets = 2 * int(config.get("relative_attention_num_buckets", 32)) * heads
+    linear = encoder * (attention + forward) + decoder * (2 * attention + forward) + fused * width * width
+    norms = (2 * encoder + 3 * decoder + 1 + encoders + fused) * width
+    buckets = (1 + encoders) * int(config.get("relative_attention_num_buckets", 32)) * heads
     tables = 1 if config.get("tie_word_embeddings", True) else 2
     sums = (encoder + 2 * decoder) * 4 * (width + queries) + (encoder + decoder) * ways * (width + inner)
+    sums += fused * 2 * width
     return Size(
         parameters=linear + norms + buckets + tables * tokens * width,
         linear=linear,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.models import memory
-from sluicegate.stages.forecast import priors, shapes
+from sluicegate.stages.forecast import priors
 from sluicegate.stages.forecast.counts import tokens_generated
 from sluicegate.stages.forecast.layout import Figure, Stage, Trained, made, of_all, summed, weights
 from sluicegate.stages.forecast.priors import DISK_RATIO, MEMORY_RATIO
@@ -81,5 +81,4 @@ def _model_bytes(trained: Trained) -> Span | None:
 
 
 def _base_bytes(stage: Stage) -> Span:
-    base = shapes.find("tiny") if made(stage) else None
-    return priors.MADE_BYTES * base.size.parameters if base else NOTHING
+    return priors.MADE_BYTES * sum(shape.size.parameters for shape in made(stage))

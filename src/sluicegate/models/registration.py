@@ -1,0 +1,90 @@
+"""Makes transformers know the dual encoder, without importing transformers or torch for that.
+
+`AutoConfig.from_pretrained` and `AutoModelForSeq2SeqLM.from_pretrained` find a model's class in tables of transformers.
+Ours are entered when transformers loads these tables, or at once where it has done so already. So `import
+sluicegate.models` is enough, before or after transformers,
+whichever of its modules comes first.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+CONFIGS, MODELS = "transformers.models.auto.configuration_auto", "transformers.models.auto.modeling_auto"
+"""Modules of the tables."""
+WATCHED = frozenset(
+    {
+        CONFIGS,
+        MODELS,
+        "sluicegate.models.dual_config",
+        "sluicegate.models.dual_encoder",
+        "transformers.generation.utils",
+        "transformers.modeling_utils",
+        "transformers.models.t5.configuration_t5",
+        "transformers.models.t5.modeling_t5",
+    }
+)
+"""The tables, ours, and what ours are made of: any of these may be half imported when a table is loaded."""
+
+
+def _enter(loaded: str = "") -> None:
+    """Enter the dual encoder in the tables that are loaded.
+
+    Nothing is done while another of `WATCHED` is being imported: it leads here again when that has ended.
+
+    Args:
+        loaded: which of them has just been executed.
+    """
+    if CONFIGS not in sys.modules or any(_half(name) for name in WATCHED - {loaded}):
+        return
+    from transformers import AutoConfig
+
+    from sluicegate.models.dual_config import MODEL_TYPE, DualEncoderConfig
+
+    AutoConfig.register(MODEL_TYPE, DualEncoderConfig, exist_ok=True)
+    if MODELS in sys.modules:
+        from transformers import AutoModelForSeq2SeqLM
+
+        from sluicegate.models.dual_encoder import DualEncoderForConditionalGeneration
+
+        AutoModelForSeq2SeqLM.register(DualEncoderConfig, DualEncoderForConditionalGeneration, exist_ok=True)
+
+
+def _half(name: str) -> bool:
+    """Whether a module is being imported."""
+    return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds modules as Python does, and has us entered when one of `WATCHED` is loaded."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's own spec, with an entry of ours behind its execution; None for any other module."""
+        if fullname not in WATCHED:
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next((found for finder in others if (found := finder.find_spec(fullname, path, target))), None)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def executed(module: ModuleType) -> None:
+            execute(module)
+            _enter(fullname)
+
+        spec.loader.exec_module = executed  # type: ignore[method-assign]
+        return spec
+
+
+def register() -> None:
+    """Enter the dual encoder now where the tables are loaded, else when they are; a second call changes nothing."""
+    _enter()
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
