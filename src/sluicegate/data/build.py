@@ -14,7 +14,7 @@ from typing import get_args
 
 from sluicegate import study as studies
 from sluicegate.data import leaks, sources
-from sluicegate.data.arms import change_of
+from sluicegate.data.changes import change_of
 from sluicegate.data.content import duplicates, kin
 from sluicegate.data.manifest import HELD_OUT, TRAINING, File, Fresh, Manifest, Overlap, place
 from sluicegate.data.reader import read_samples

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from sluicegate.data import k8s, micro, sources
-from sluicegate.data.arms import UNCHANGED, Change, patterned, training
+from sluicegate.data.changes import UNCHANGED, Change, patterned, training
 from sluicegate.data.enrich import render
 from sluicegate.data.splits import FRACTIONS, Splits, contents, shares, split, split_counts
 from sluicegate.errors import UserError

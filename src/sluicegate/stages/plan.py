@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sluicegate.data.arms import change_of
+from sluicegate.data.changes import change_of
 from sluicegate.study import Scalar, Study
 
 SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete", "stable")

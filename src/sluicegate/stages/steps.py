@@ -14,7 +14,7 @@ from pathlib import Path
 from sluicegate import folder
 from sluicegate.compare import CONTRASTS
 from sluicegate.data import sources
-from sluicegate.data.arms import change_of
+from sluicegate.data.changes import change_of
 from sluicegate.evaluators import paid
 from sluicegate.jsonl import sha256
 from sluicegate.judge.settings import FILE as LEDGER

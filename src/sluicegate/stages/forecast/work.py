@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sluicegate.data import sources
-from sluicegate.data.arms import change_of
+from sluicegate.data.changes import change_of
 from sluicegate.data.enrich import render
 from sluicegate.data.recipe import MICRO, SMALL, patterns, with_patterns
 from sluicegate.data.splits import FRACTIONS, Splits, shares

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate import jsonl, study
 from sluicegate.data import build, sources
-from sluicegate.data.arms import Change, change_of, patterned, training
+from sluicegate.data.changes import Change, change_of, patterned, training
 from sluicegate.data.k8s.curriculum import complexity
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
