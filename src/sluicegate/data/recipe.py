@@ -33,7 +33,8 @@ class Recipe:
 
     Args:
         arms: prefix of the file names → prompts; one with an empty prefix for plain files.
-        as_trained: whether each arm is asked the way it was trained.
+        as_trained: whether each arm is asked the way it was trained, in a test file of its own.
+        test_prompts: how `test.jsonl` asks, the same of all arms.
         tested: test items of an earlier stage; none of them is one here.
     """
 
@@ -44,6 +45,7 @@ class Recipe:
     counts: Counts
     arms: Mapping[str, Prompts]
     as_trained: bool = False
+    test_prompts: Prompts = "plain"
     study: str = ""
     tested: tuple[Sample, ...] = ()
 
@@ -137,7 +139,7 @@ def files(recipe: Recipe, splits: Splits) -> dict[str, list[Sample]]:
         if splits.test and recipe.as_trained:
             named[f"{prefix}test.jsonl"] = _asked(splits.test, prompts)
     if splits.test:
-        named["test.jsonl"] = list(splits.test)
+        named["test.jsonl"] = _asked(splits.test, recipe.test_prompts)
     return named
 
 
