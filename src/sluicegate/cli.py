@@ -18,6 +18,13 @@ DEMO, RUNS = "demo", Path("runs")
 CODES = (
     "exit codes: 0 GO or done, 10 RETRY, 15 INCONCLUSIVE, 20 STOP, 2 you must do something, 1 our bug, 130 interrupted"
 )
+DATA_CODES = "exit codes: 0 done, 10 something to mend, 2 you must do something, 1 our bug, 130 interrupted"
+SIZES = {
+    "micro": "5 authored samples",
+    "small": "20, 5 and 20 samples",
+    "scenario": "one scenario, split 70/15/15",
+    "all": "all scenarios, split 70/15/15",
+}
 K8S_CHECK = "Say what is wrong with manifests, with the remedy; or write hardened copies of them."
 K8S_CHECKS = "List the checks."
 K8S_CODES = "exit codes: 0 nothing to mend, 10 something to mend, 2 you must do something, 1 our bug, 130 interrupted"
@@ -108,12 +115,26 @@ def _add_check(parts: Parts) -> None:
 
 
 def _add_data(parts: Parts) -> None:
-    part = _part(parts, "data", "Build the data of a stage: training, validation and test files for each arm.")
-    part.add_argument(
-        "size",
-        choices=("micro", "small", "scenario", "all", "k8s"),
-        help="5 samples, 20 samples, one scenario, all scenarios; or k8s: a source of Kubernetes pairs for these",
+    part = _part(parts, "data", "Build the data of a stage, and look after the data sets that it is built from.")
+    inner = part.add_subparsers(title="commands", dest="size", required=True, metavar="COMMAND")
+    for size, text in SIZES.items():
+        _add_size(_data_part(inner, size, f"Build training, validation and test files: {text}."))
+    _add_arms(_data_part(inner, "arms", "Write whole scenarios as each arm sees them: <arm>/<scenario>/samples.jsonl."))
+    _add_k8s_data(
+        _data_part(inner, "k8s", "Make a source for the others: pairs of a request and a Kubernetes manifest.")
     )
+    _add_enrich(
+        _data_part(inner, "enrich", "Fill in the metadata that parsing the answers can tell; authored fields stay.")
+    )
+    _add_audit(_data_part(inner, "audit", "Try every sample of a data set, and say all that is wrong."))
+
+
+def _data_part(inner: Parts, name: str, text: str) -> argparse.ArgumentParser:
+    part: argparse.ArgumentParser = inner.add_parser(name, help=text, description=text, epilog=DATA_CODES)
+    return part
+
+
+def _add_size(part: argparse.ArgumentParser) -> None:
     part.add_argument("--study", metavar="NAME|FILE", help="build for the arms of a study; without it: plain files")
     part.add_argument(
         "--source",
@@ -121,12 +142,15 @@ def _add_data(parts: Parts) -> None:
         help="samples: demo, micro, kubernetes, or a folder with <scenario>/samples.jsonl",
     )
     part.add_argument("--scenario", help="which scenario, for size scenario")
-    part.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: datasets/<size>)")
-    part.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    _output_options(part, "datasets/<size>")
+    part.add_argument(
+        "--test-prompts",
+        choices=("plain", "enriched"),
+        help="how test.jsonl asks, the same of all arms (default: plainly, or as the study says)",
+    )
     part.add_argument(
         "--fresh-from", type=Path, metavar="FILE", help="test items of an earlier stage, none of which is one again"
     )
-    part.add_argument("--force", action="store_true", help="replace files that differ")
     for name in ("train", "val", "test"):
         part.add_argument(
             f"--{name}-samples",
@@ -134,14 +158,55 @@ def _add_data(parts: Parts) -> None:
             metavar="N",
             help=f"how many {name} samples (default: the size's own)",
         )
-    _add_k8s_data(part)
+
+
+def _add_arms(part: argparse.ArgumentParser) -> None:
+    part.add_argument("--study", metavar="NAME|FILE", help="whose arms (default: control plain, experiment enriched)")
+    part.add_argument("--source", metavar="DIR", help="a folder with <scenario>/samples.jsonl (default: datasets)")
+    part.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: datasets)")
+    part.add_argument("--force", action="store_true", help="replace files that differ")
+
+
+def _output_options(part: argparse.ArgumentParser, usual: str) -> None:
+    part.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {usual})")
+    part.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    part.add_argument("--force", action="store_true", help="replace files that differ")
+
+
+def _add_enrich(part: argparse.ArgumentParser) -> None:
+    part.add_argument(
+        "source", type=Path, metavar="IN", help="a file of samples, or a folder of <scenario>/samples.jsonl"
+    )
+    part.add_argument("out", type=Path, metavar="OUT", help="the file, or folder, to write")
+    part.add_argument("--force", action="store_true", help="replace files that differ")
+
+
+def _add_audit(part: argparse.ArgumentParser) -> None:
+    part.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="DIR",
+        help="of <scenario>/samples.jsonl, or a file (default: datasets)",
+    )
+    part.add_argument("--scenario", help="only this one")
+    part.add_argument("--workers", type=int, metavar="N", help="samples tried side by side (default: the cores)")
+    part.add_argument("--mutants", type=int, default=8, metavar="N", help="changed references a sample (default: 8)")
+    part.add_argument(
+        "--tokenizer",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="measure lengths with these, not by estimate",
+    )
+    part.add_argument("--json", action="store_true", help="print all that was found as JSON")
 
 
 def _add_k8s_data(part: argparse.ArgumentParser) -> None:
-    made = part.add_argument_group("size k8s", "Pairs of a request and a manifest, with --out, --seed and --force.")
-    made.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="real manifests, a folder a repository")
-    made.add_argument("--synthesize", type=int, metavar="N", help="manifests made from a grammar")
-    made.add_argument(
+    part.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="real manifests, a folder a repository")
+    part.add_argument("--synthesize", type=int, metavar="N", help="manifests made from a grammar")
+    part.add_argument(
         "--import",
         dest="imported",
         type=Path,
@@ -149,11 +214,12 @@ def _add_k8s_data(part: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="pairs: a training file, and a test file",
     )
-    made.add_argument("--intents", type=int, metavar="N", help="requests a manifest, 1-5 (default: 1)")
-    made.add_argument("--depth", type=int, metavar="N", help="folders of --from that name a repository (default: 1)")
-    made.add_argument("--kube-version", dest="version", metavar="V", help="whose schemas hold (default: newest)")
-    made.add_argument("--augment", type=float, metavar="SHARE", help="variants that ask for security (default: 0)")
-    made.add_argument("--order", choices=("shuffled", "curriculum", "reversed"), help="of training (default: shuffled)")
+    part.add_argument("--intents", type=int, metavar="N", help="requests a manifest, 1-5 (default: 1)")
+    part.add_argument("--depth", type=int, metavar="N", help="folders of --from that name a repository (default: 1)")
+    part.add_argument("--kube-version", dest="version", metavar="V", help="whose schemas hold (default: newest)")
+    part.add_argument("--augment", type=float, metavar="SHARE", help="variants that ask for security (default: 0)")
+    part.add_argument("--order", choices=("shuffled", "curriculum", "reversed"), help="of training (default: shuffled)")
+    _output_options(part, "datasets/k8s")
 
 
 def _add_train(parts: Parts) -> None:

@@ -106,19 +106,17 @@ def check(arguments: Namespace) -> int:
     return RETRY if any(row.passed is False for row in checks) else 0
 
 
-SIZED = ("study", "source", "scenario", "fresh_from", "train_samples", "val_samples", "test_samples")
 PAIRS = ("folder", "synthesize", "imported", "intents", "depth", "version", "augment", "order")
-"""Options of `data` that only the sizes of a stage have, and that only the size k8s has."""
+"""Options of `data k8s` that are handed on where they are given."""
 
 
 def data(arguments: Namespace) -> int:
-    """The data files of a stage, or pairs of a request and a manifest that they can be built of."""
-    other = SIZED if arguments.size == "k8s" else PAIRS
-    if any(getattr(arguments, name) is not None for name in other):
-        wanted = "the options of its own: sluicegate data --help"
-        raise UserError(f"data {arguments.size}: an option of another size", wanted=wanted, seen=" ".join(sys.argv[1:]))
-    if arguments.size == "k8s":
-        return _pairs(arguments)
+    """The data files of a stage, or what is done to the sets that they are built from."""
+    other = {"k8s": _pairs, "audit": _audit, "enrich": _enrich, "arms": _arms}
+    return other.get(arguments.size, _sized)(arguments)
+
+
+def _sized(arguments: Namespace) -> int:
     from sluicegate.data.build import command
 
     print(
@@ -126,7 +124,7 @@ def data(arguments: Namespace) -> int:
             arguments.size, study=arguments.study, source=arguments.source, out=arguments.out,
             scenario=arguments.scenario, seed=arguments.seed, fresh_from=arguments.fresh_from, force=arguments.force,
             train_samples=arguments.train_samples, val_samples=arguments.val_samples,
-            test_samples=arguments.test_samples,
+            test_samples=arguments.test_samples, test_prompts=arguments.test_prompts,
         )
     )  # fmt: skip
     return 0
@@ -138,6 +136,31 @@ def _pairs(arguments: Namespace) -> int:
     given = {name: value for name in PAIRS if (value := getattr(arguments, name)) is not None}
     print(command(out=arguments.out, seed=arguments.seed, force=arguments.force, **given))
     return 0
+
+
+def _arms(arguments: Namespace) -> int:
+    from sluicegate.data.arms import command
+
+    print(command(study=arguments.study, source=arguments.source, out=arguments.out, force=arguments.force))
+    return 0
+
+
+def _enrich(arguments: Namespace) -> int:
+    from sluicegate.metadata.command import command
+
+    print(command(arguments.source, arguments.out, force=arguments.force))
+    return 0
+
+
+def _audit(arguments: Namespace) -> int:
+    from sluicegate.audit.command import command
+
+    text, code = command(
+        arguments.folder, scenario=arguments.scenario, workers=arguments.workers, mutants=arguments.mutants,
+        tokenizers=arguments.tokenizer, as_json=arguments.json,
+    )  # fmt: skip
+    print(text)
+    return code
 
 
 def _share_cores() -> None:

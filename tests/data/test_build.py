@@ -289,3 +289,30 @@ def test_the_data_floor_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_test_items_may_be_asked_with_the_metadata(tmp_path: Path) -> None:
+    study = plain_study(write_source(tmp_path / "source"))
+    plain = build(study, "all", tmp_path / "plain")
+    enriched = build(study, "all", tmp_path / "enriched", test_prompts="enriched")
+    assert of(tmp_path / "plain", "control-train") == of(tmp_path / "enriched", "control-train")
+    one, other = of(tmp_path / "plain", "test")[0], of(tmp_path / "enriched", "test")[0]
+    assert other.prompt == f"{one.prompt}\n\nMetadata:\n- intent: {one.meta['intent']}"
+    told = enriched.evaluation_prompts_sha256
+    assert told["control"] == told["experiment"] != plain.evaluation_prompts_sha256["control"]
+    trained = build(DEMO, "scenario", tmp_path / "demo", test_prompts="plain")
+    assert sorted(trained.files) == [
+        "control-train.jsonl", "control-val.jsonl", "experiment-train.jsonl", "experiment-val.jsonl", "test.jsonl",
+    ]  # fmt: skip
+    assert "micro has none" in complaint("micro", out=tmp_path / "micro", test_prompts="enriched")
+
+
+def test_without_a_source_manifests_are_taken_by_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_source(tmp_path / "datasets")
+    (tmp_path / "datasets" / "kubernetes").mkdir()
+    rows = (tmp_path / "datasets" / "sql" / "samples.jsonl").read_text()
+    (tmp_path / "datasets" / "kubernetes" / "samples.jsonl").write_text(rows.replace("sql", "pod"))
+    monkeypatch.chdir(tmp_path)
+    assert "bugfix, express, python, react, sql from datasets" in command("all")
+    assert "kubernetes from datasets" in command("scenario", scenario="kubernetes")
+    assert "kubernetes" in command("all", source="datasets", out=tmp_path / "every")

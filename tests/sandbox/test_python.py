@@ -297,6 +297,26 @@ BEHAVES = {
         "assert asyncio.run(both()) == [2, 4]\nasync def test_door():\n"
         "    async with Door() as d: assert d is not None",
     ),
+    "a block of a generator is left by an exception": (
+        "import contextlib\nlog = []\ndef told(): return log\n"
+        "@contextlib.contextmanager\ndef kept():\n    try:\n        yield log\n"
+        "    except KeyError:\n        log.append('over')\n"
+        "    except BaseException:\n        log.append('up')\n        raise",
+        "def left(fault):\n    try:\n        with kept(): raise fault\n"
+        "    except ValueError as seen: return str(seen)\n"
+        "assert left(KeyError('x')) is None and left(ValueError('no')) == 'no'\nassert told() == ['over', 'up']",
+    ),
+    "what waits in an event loop": (
+        "import asyncio, contextlib\nlog = []\ndef told(): return log\n"
+        "queue = asyncio.Queue()\nasync def put(x): await queue.put(x)\n"
+        "async def take(): return await asyncio.wait_for(queue.get(), 1)\n@contextlib.asynccontextmanager\n"
+        "async def kept():\n    try:\n        yield 1\n"
+        "    except ValueError as fault:\n        log.append(str(fault))\n        raise",
+        "import asyncio\nasync def all_of_it():\n    try:\n"
+        "        async with kept() as one: raise ValueError(f'no {one}')\n"
+        "    except ValueError: pass\n    else: assert False\n    await put(3)\n    assert await take() == 3\n"
+        "asyncio.run(all_of_it())\nassert told() == ['no 1']",
+    ),
     "names of the library": (
         "from collections import Counter\nfrom typing import List\nimport math, os",
         "assert Counter('aa')['a'] == 2 and math.sqrt(4) == 2.0 and List[int] and os.sep == '/'",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from sluicegate import study as studies
-from sluicegate.data import leaks, sources
+from sluicegate.data import k8s, leaks, sources
 from sluicegate.data.changes import change_of
 from sluicegate.data.content import duplicates, kin
 from sluicegate.data.manifest import HELD_OUT, TRAINING, File, Fresh, Manifest, Overlap, place
@@ -23,7 +23,7 @@ from sluicegate.data.splits import Splits, contents
 from sluicegate.errors import UserError
 from sluicegate.jsonl import sha256
 from sluicegate.records import Sample, digest, to_json
-from sluicegate.study import Study
+from sluicegate.study import Prompts, Study
 
 SHIPPED = "datasets"
 """The source of plain files where none is named."""
@@ -40,16 +40,17 @@ def build(
     train_samples: int | None = None,
     val_samples: int | None = None,
     test_samples: int | None = None,
+    test_prompts: Prompts | None = None,
     fresh_from: Path | None = None,
     force: bool = False,
 ) -> Manifest:
     """Write `<arm>-train.jsonl`, `<arm>-val.jsonl`, `test.jsonl` and `manifest.json` for the arms of a study.
 
     Where the study asks each arm the way it was trained, or an arm has other patterns, there is `<arm>-test.jsonl`
-    too. Numbers of samples are totals over the scenarios, variants apart; None leaves the size's own: 5 samples
-    (`micro`), 20, 5 and 20 (`small`), 70, 15 and 15% of what the source has (`scenario`: the one named, or the
-    study's first; `all`). None of the samples in `fresh_from`, the test items of an earlier stage, becomes a test item
-    again.
+    too; `test_prompts` asks all arms the same, whatever the study says: plainly, or with the metadata. Numbers of
+    samples are totals over the scenarios, variants apart; None leaves the size's own: 5 samples (`micro`), 20, 5 and 20
+    (`small`), 70, 15 and 15% of what the source has (`scenario`: the one named, or the study's first; `all`). None of
+    the samples in `fresh_from`, the test items of an earlier stage, becomes a test item again.
 
     Raises:
         UserError: an unknown size or scenario, a source with too few samples, metadata that gives an answer away,
@@ -62,7 +63,8 @@ def build(
         scenarios=_chosen(size, study.scenarios, scenario),
         counts=(train_samples, val_samples, test_samples),
         arms={f"{name}-": arm.prompts for name, arm in study.arms.items()},
-        as_trained=study.test_prompts == "as_trained",
+        as_trained=study.test_prompts == "as_trained" and test_prompts is None,
+        test_prompts=test_prompts or "plain",
         study=study.name,
         tested=tuple(read_samples(fresh_from)) if fresh_from else (),
         changes={f"{name}-": change_of(study, name) for name in study.arms},
@@ -82,6 +84,7 @@ def build_plain(
     train_samples: int | None = None,
     val_samples: int | None = None,
     test_samples: int | None = None,
+    test_prompts: Prompts | None = None,
     force: bool = False,
 ) -> Manifest:
     """Write `train.jsonl`, `val.jsonl`, `test.jsonl` (not for `micro`) and `manifest.json`, prompts plain.
@@ -91,14 +94,16 @@ def build_plain(
     Raises:
         UserError: as `build`.
     """
-    source = source or ("micro" if size == "micro" else SHIPPED)
+    origin = source or ("micro" if size == "micro" else SHIPPED)
+    known = scenarios_of(origin if size == "micro" or scenario else source)
     recipe = Recipe(
         size=size,
-        source=source,
+        source=origin,
         seed=seed,
-        scenarios=_chosen(size, _scenarios_of(source), scenario),
+        scenarios=_chosen(size, known, scenario),
         counts=(train_samples, val_samples, test_samples),
         arms={"": "plain"},
+        test_prompts=test_prompts or "plain",
     )
     return _write(recipe, out, force=force)
 
@@ -116,6 +121,7 @@ def command(
     train_samples: int | None = None,
     val_samples: int | None = None,
     test_samples: int | None = None,
+    test_prompts: Prompts | None = None,
 ) -> str:
     """`sluicegate data`: build, and tell what was built.
 
@@ -127,14 +133,32 @@ def command(
     """
     known = _known_size(size)
     counts = {"train_samples": train_samples, "val_samples": val_samples, "test_samples": test_samples}
+    _refuse_untested(known, test_prompts)
     if study is None:
         _refuse_without_study(fresh_from)
         where = out or _default_out(known, scenario)
-        built = build_plain(known, where, source=source, scenario=scenario, seed=seed, force=force, **counts)
+        built = build_plain(
+            known, where, source=source, scenario=scenario, seed=seed, test_prompts=test_prompts, force=force, **counts
+        )
         return _told(where, built)
     loaded = _from(studies.load(study), source, seed)
     where = out or _default_out(known, scenario or loaded.scenarios[0])
-    return _told(where, build(loaded, known, where, scenario=scenario, fresh_from=fresh_from, force=force, **counts))
+    built = build(
+        loaded,
+        known,
+        where,
+        scenario=scenario,
+        test_prompts=test_prompts,
+        fresh_from=fresh_from,
+        force=force,
+        **counts,
+    )
+    return _told(where, built)
+
+
+def _refuse_untested(size: Size, test_prompts: Prompts | None) -> None:
+    if size == "micro" and test_prompts is not None:
+        raise UserError("--test-prompts with size micro", wanted="a size with test items", seen="micro has none")
 
 
 def _refuse_without_study(fresh_from: Path | None) -> None:
@@ -167,19 +191,26 @@ def _from(study: Study, source: str | None, seed: int) -> Study:
     return study.model_copy(update={"data": study.data.model_copy(update={"source": source})})
 
 
-def _scenarios_of(source: str) -> tuple[str, ...]:
-    """All scenarios of a source."""
+def scenarios_of(source: str | None) -> tuple[str, ...]:
+    """All scenarios of a source; of the shipped folder, where none is named, those of programs.
+
+    Manifests have no tests: they are taken where the source, or their scenario, is named.
+
+    Raises:
+        UserError: a folder without any.
+    """
     if source in sources.BUILT_IN:
         return sources.BUILT_IN[source]
-    found = tuple(sources.available(Path(source)))
+    folder = source or SHIPPED
+    found = tuple(sources.available(Path(folder)))
     if not found:
         raise UserError(
-            f"source {source}: no scenarios",
-            wanted=f"{source}/<scenario>/{sources.FILE}",
-            seen="no such folder" if not Path(source).is_dir() else "no such file in it",
+            f"source {folder}: no scenarios",
+            wanted=f"{folder}/<scenario>/{sources.FILE}",
+            seen="no such folder" if not Path(folder).is_dir() else "no such file in it",
             mend="name another folder with --source, or use --source demo or --study demo",
         )
-    return found
+    return found if source else tuple(name for name in found if name != k8s.SCENARIO) or found
 
 
 def _chosen(size: Size, scenarios: tuple[str, ...], scenario: str | None) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ answer is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sluicegate.data.body import lines
 from sluicegate.errors import UserError
 from sluicegate.records import Sample
 from sluicegate.study import Prompts
@@ -34,12 +35,9 @@ FIELDS = (
     "patterns",
 )
 HEADING = "Metadata:"
-TOKEN = re.compile(r"\w+|[^\w\s]")
-DECLARATION = re.compile(
-    r"\s*(?:(?:export|default|async|pub|static)\s+)*(?:def|class|function|import|from|CREATE)\b"
-    r"|.*\brequire\("
-)
-"""Lines that metadata may repeat: signatures and imports are what it is there to tell."""
+TOKEN = re.compile(r"\w+|===|!==|==|!=|<=|>=|=>|->|<>|&&|\|\||\?\?|//|\*\*|[^\w\s]")
+OPERATORS = frozenset("=== !== == != <= >= => <> && || ?? // ** = + - * / % < > & | ^ ! ?".split())  # noqa: SIM905
+"""Without one of them a run of tokens is a list of names, a shape or a sentence, which metadata may tell."""
 RUN = 6
 """Tokens of an answer's line from which its repetition in metadata gives the answer away."""
 
@@ -60,32 +58,40 @@ def render(sample: Sample, prompts: Prompts) -> str:
     """
     if prompts == "plain":
         return sample.prompt
-    lines = [f"- {field}: {text}" for field, text in _fields(sample)]
-    if not lines:
+    told = [f"- {field}: {text}" for field, text in _fields(sample)]
+    if not told:
         return sample.prompt
-    if told := leaks_answer(sample):
+    if leak := leaks_answer(sample):
         raise UserError(
             f"sample {sample.id}: the metadata gives the answer away",
             wanted="metadata without lines of the completion",
-            seen=told if len(told) <= 80 else told[:77] + "...",
+            seen=leak if len(leak) <= 80 else leak[:77] + "...",
             mend="take the line out of the sample's meta",
         )
-    return "\n".join([sample.prompt.rstrip(), "", HEADING, *lines])
+    return "\n".join([sample.prompt.rstrip(), "", HEADING, *told])
 
 
 def leaks_answer(sample: Sample) -> str:
-    """The first part of the completion that the rendered metadata holds, or nothing.
+    """The first part of the completion's body that the rendered metadata holds, or nothing.
 
-    A part is a line of six tokens or more, apart from signatures and imports, or all such lines together when
-    they are shorter. Layout and case do not count.
+    A part is a line of six tokens or more, six tokens in a row of a line with an operator among them, or the whole
+    body where it has no such line. What the body is, `body.lines` says: no signatures, imports, comments and words.
+    Layout and case do not count.
     """
-    told = " ".join(_tokens(" ".join(text for _, text in _fields(sample))))
-    lines = [line for line in sample.completion.splitlines() if line.strip() and not DECLARATION.match(line)]
-    for part in (*(line for line in lines if len(_tokens(line)) >= RUN), "\n".join(lines)):
-        words = " ".join(_tokens(part))
-        if words and f" {words} " in f" {told} ":
-            return part.strip()
-    return ""
+    words = _tokens(" ".join(text for _, text in _fields(sample)))
+    told, known = f" {' '.join(words)} ", set(_runs(words))
+    body = lines(sample.completion, str(sample.meta.get("language") or sample.scenario).lower())
+    for line in body:
+        tokens = _tokens(line)
+        shared = [run for run in _runs(tokens) if run in known]
+        if any(OPERATORS & set(run) for run in shared) or (shared and f" {' '.join(tokens)} " in told):
+            return line.strip()
+    whole = " ".join(_tokens("\n".join(body)))
+    return "\n".join(body).strip() if whole and f" {whole} " in told else ""
+
+
+def _runs(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(tokens[at:] for at in range(RUN)), strict=False)
 
 
 def _tokens(text: str) -> list[str]:

@@ -173,6 +173,26 @@ def place(folder: Path, texts: Mapping[str, str], manifest: Manifest, *, force: 
         raise unwritable(folder, fault) from None
 
 
+def write_new(texts: Mapping[Path, str], *, force: bool) -> None:
+    """Write files without a manifest; those that are there with the same bytes are left alone.
+
+    Raises:
+        UserError: files are there with other bytes and `force` is not set (nothing is written then), or cannot be
+            written.
+    """
+    differing = [str(path) for path, text in texts.items() if _differs(path, text)]
+    if differing and not force:
+        raise UserError(
+            f"{', '.join(differing)}: there already; nothing was written",
+            wanted="new files, or the same content",
+            seen="other content",
+            mend="choose another place, or replace them with --force",
+        )
+    for path, text in texts.items():
+        if _differs(path, text) or not path.exists():
+            write_text(path, text)
+
+
 def _replace(folder: Path, texts: Mapping[str, str]) -> None:
     """Write what differs, between taking the old manifest away and deleting the files that only it names."""
     stale = _stale(folder, texts)

@@ -52,7 +52,46 @@ def read_lines(path: Path) -> list[tuple[int, Sample]]:
     """As `read_samples`, each sample with the number of the line that it begins on."""
     path = Path(path)
     _refuse_wide_text(path)
-    text = read_text(path)
+    samples, faults = _read(read_text(path))
+    if faults:
+        raise _report(path, faults)
+    if not samples:
+        raise UserError(f"{path}: empty", wanted=f"at least one sample, {WANTED}", seen="no samples")
+    return samples
+
+
+def examined(path: Path) -> tuple[list[tuple[int, Sample]], list[tuple[int | None, str]]]:
+    """All that can be read of a file, with the lines, and why the rest cannot: a line (None for all of it) and words.
+
+    A line that is not UTF-8 is a fault of that line. Of two samples with one id both are given.
+    """
+    try:
+        _refuse_wide_text(path)
+        raw = path.read_bytes()
+    except UserError as fault:
+        return [], [(None, f"{fault.what.removeprefix(f'{path}:1: ')}: {fault.seen}")]
+    except OSError as fault:
+        return [], [(None, f"cannot be read: {fault.strerror}")]
+    if not raw.strip():
+        return [], [(None, "empty")]
+    lines = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").split(b"\n")
+    bad = {number: why for number, line in enumerate(lines, start=1) if (why := _undecodable(line))}
+    kept = (b"" if number in bad else line for number, line in enumerate(lines, start=1))
+    samples, faults = _read(b"\n".join(kept).decode())
+    told = [row for row in faults if row[0] not in bad]
+    return samples, sorted([*told, *bad.items()])
+
+
+def _undecodable(line: bytes) -> str:
+    try:
+        line.decode()
+    except UnicodeDecodeError as fault:
+        return f"not UTF-8: byte 0x{line[fault.start]:02x} at column {fault.start + 1}"
+    return ""
+
+
+def _read(text: str) -> tuple[list[tuple[int, Sample]], list[Fault]]:
+    """The samples that can be read, each with its line, and a fault for each that cannot, or whose id is used twice."""
     rows: list[tuple[int, dict[str, Any]]] = []
     faults: list[Fault] = []
     for line, item in _items(text):
@@ -61,12 +100,7 @@ def read_lines(path: Path) -> list[tuple[int, Sample]]:
         except _LineError as fault:
             faults.append((line, str(fault)))
     samples, repeated = _with_ids(rows)
-    faults += repeated
-    if faults:
-        raise _report(path, faults)
-    if not samples:
-        raise UserError(f"{path}: empty", wanted=f"at least one sample, {WANTED}", seen="no samples")
-    return [(line, sample) for (line, _), sample in zip(rows, samples, strict=True)]
+    return [(line, sample) for (line, _), sample in zip(rows, samples, strict=True)], faults + repeated
 
 
 def _refuse_wide_text(path: Path) -> None:

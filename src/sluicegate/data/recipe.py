@@ -35,7 +35,8 @@ class Recipe:
 
     Args:
         arms: prefix of the file names → prompts; one with an empty prefix for plain files.
-        as_trained: whether each arm is asked the way it was trained.
+        as_trained: whether each arm is asked the way it was trained, in a test file of its own.
+        test_prompts: how `test.jsonl` asks, the same of all arms.
         tested: test items of an earlier stage; none of them is one here.
         changes: prefix of an arm's file names → what else it changes; nothing where it is not named.
         synthesize: how many samples the source `kubernetes` makes; None: as many as are needed.
@@ -49,6 +50,7 @@ class Recipe:
     counts: Counts
     arms: Mapping[str, Prompts]
     as_trained: bool = False
+    test_prompts: Prompts = "plain"
     study: str = ""
     tested: tuple[Sample, ...] = ()
     changes: Mapping[str, Change] = field(default_factory=dict)
@@ -161,7 +163,7 @@ def files(recipe: Recipe, splits: Splits, library: Library | None = None) -> dic
             asked = prompts if recipe.as_trained else "plain"
             named[f"{prefix}test.jsonl"] = _asked(patterned(splits.test, change.pattern, recipe.seed), asked)
     if splits.test:
-        named["test.jsonl"] = list(splits.test)
+        named["test.jsonl"] = _asked(splits.test, recipe.test_prompts)
     return named
 
 

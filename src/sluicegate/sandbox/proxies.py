@@ -220,10 +220,15 @@ def _method(name: str) -> Callable[..., Any]:
             is_plain = not all(map(is_proxy, args))
             if is_plain and not peer.allows(name):
                 return _without(self, name, *args)
-        return peer.ask("op", number, (name, *args), path=name)
+        return peer.ask("op", number, (name, *_sendable(name, args)), path=name)
 
     method.__name__ = method.__qualname__ = name
     return method
+
+
+def _sendable(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments as the other end can use them: leaving a block, it is told no traceback, which is of this end."""
+    return (*args[:2], None) if name in {"__exit__", "__aexit__"} else args
 
 
 def _without(self: Any, name: str, *args: Any) -> Any:
@@ -249,7 +254,7 @@ def _await(self: Any) -> Any:
 
 async def _async(self: Any, name: str, *args: Any) -> Any:
     peer, number, _ = home(self)
-    return peer.ask("async", number, (name, *args), path=name)
+    return peer.ask("async", number, (name, *_sendable(name, args)), path=name)
 
 
 def _async_method(name: str) -> Callable[..., Any]:

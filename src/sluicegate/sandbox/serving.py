@@ -138,6 +138,10 @@ def _deepcopy(target: Any) -> Any:
     return copy.deepcopy(target)
 
 
+_loops: list[Any] = []
+"""Event loops that nobody runs; the outermost await takes the same one each time, as what waits in it belongs to it."""
+
+
 def _awaited(target: Any) -> Any:
     """Run an awaitable to its end, in a thread of its own: this one may be in an event loop already."""
     import asyncio
@@ -149,10 +153,12 @@ def _awaited(target: Any) -> Any:
 
     def run() -> None:
         with contextlib.suppress(BaseException):
+            loop = _loops.pop() if _loops else asyncio.new_event_loop()
             try:
-                ended[:] = [True, asyncio.run(waiting())]
+                ended[:] = [True, loop.run_until_complete(waiting())]
             except BaseException as fault:
                 ended[:] = [False, fault]
+            _loops.append(loop)
 
     thread = threading.Thread(target=run)
     thread.start()
