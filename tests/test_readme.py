@@ -1,4 +1,4 @@
-"""What README and docs show must exist: every command parses, every file is there, every make target is one."""
+"""What README and docs show must exist: commands parse, settings are known, files are there, make targets are some."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from sluicegate import cli
+from sluicegate.models import scratch
+from sluicegate.settings import TrainSettings, fault_in
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRATCH = "python -m sluicegate.models.scratch "
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -34,6 +37,24 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 def test_a_shown_command_parses(line: str) -> None:
     words = [re.sub(r"^<.*>$|^\[.*\]$", "x", word) for word in shlex.split(line)[1:]]
     assert cli.parser().parse_args(words).command
+
+
+@pytest.mark.parametrize("line", every(SCRATCH))
+def test_a_shown_base_can_be_asked_for(line: str) -> None:
+    asked = scratch._parser().parse_intermixed_args(shlex.split(line.removeprefix(SCRATCH)))
+    assert bool(asked.warm) != bool(asked.files)
+
+
+@pytest.mark.parametrize("line", [line for line in shown(ROOT / "docs" / "dual-encoder.md") if "=" in line])
+def test_shown_settings_are_known_and_what_they_are_given_to_parses(line: str) -> None:
+    words = shlex.split(line.removeprefix("export "))
+    assigned = [word.split("=", 1) for word in words if "=" in word]
+    for name, value in assigned:
+        assert name.lower() in TrainSettings.model_fields, name
+        if not name.endswith(("_PATH", "_FROM")):  # nothing lies there yet
+            assert fault_in(name.lower(), value) == "", name
+    command = words[len(assigned) :]
+    assert line.startswith("export ") or cli.parser().parse_args(command[1:]).command == "train"
 
 
 @pytest.mark.parametrize("line", every("make ") or ["none"])

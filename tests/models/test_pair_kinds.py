@@ -298,3 +298,22 @@ def test_memory_is_forecast_for_full_windows(bases: dict[str, Path], tmp_path: P
 
     assert forecast() < forecast(batch_size=16) < forecast(batch_size=16, max_seq_length=128)
     assert forecast(lora_r=4) < forecast()
+    learns = {"method": "rloo", "rl_batch": 8}
+    assert forecast() < forecast(select_by="token_f1") < forecast(select_by="token_f1", select_samples=128)
+    assert forecast(**learns) < forecast(**learns, rl_prompts=128) < forecast(**learns, rl_prompts=128, rl_samples=16)
+    assert forecast(**learns) < forecast(**(learns | {"rl_batch": 64}))
+    assert forecast(**learns, rl_max_new_tokens=64) < forecast(**learns, rl_max_new_tokens=65)
+
+
+@pytest.mark.parametrize(("size", "read", "rows"), [(16, 4, 16), (7, 1, 4), (3, 1, 3)])
+def test_what_is_tried_for_learning_by_reward_are_whole_groups_of_the_longest_answers(
+    bases: dict[str, Path], tmp_path: Path, size: int, read: int, rows: int
+) -> None:
+    asked = {"method": "rloo", "rl_samples": 4, "rl_max_new_tokens": 50}
+    learner = loaded(tmp_path, "dual", bases["dual"], **asked)
+    learner.encode(samples(), Path("x"))
+    assert learner.largest is not None
+    batch = learner.trial(learner.largest, size)
+    assert (len(batch["input_ids"]), len(batch["pattern_input_ids"])) == (read, read)
+    assert len(batch["decoder_input_ids"]) == rows and len(batch["targets"]) == rows * 50
+    assert torch.isfinite(learner.scored(**batch))

@@ -101,21 +101,36 @@ def test_loss_and_all_gradients_are_those_of_transformers(make: Callable[[], Any
 
 
 @pytest.mark.parametrize("make", [plain, dual])
-def test_scores_are_log_probabilities_and_an_input_is_read_once(make: Callable[[], Any]) -> None:
-    model = make()
-    told, wanted = batch(model), labels()
-    owners = torch.tensor([0, 0, 3, 1, 0])
-    with torch.no_grad():
-        repeated = {name: tensor[owners] for name, tensor in given(model).items()}
-        logs = model(**repeated, decoder_input_ids=told["decoder_input_ids"]).logits.log_softmax(-1)
-    read: list[int] = []
-    model.get_encoder().register_forward_hook(lambda _, __, out: read.append(len(out.last_hidden_state)))
-    scores, entropy = Seq2SeqLoss(model).scores(**told, owners=owners)
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_scores_of_answers_that_share_a_source_are_log_probabilities(
+    make: Callable[[], Any], checkpointed: bool
+) -> None:
+    model = make().eval()
+    wanted, few = labels()[:4], {name: tensor[3:] for name, tensor in given(model).items()}
     there = wanted >= 0
+    before, targets = model._shift_right(wanted), wanted[there]
+    repeated = {name: tensor.repeat_interleave(2, 0) for name, tensor in few.items()}
+    logs = model(**repeated, decoder_input_ids=before).logits.log_softmax(-1)
     found = logs.gather(-1, wanted.clamp(min=0)[..., None])[..., 0][there]
-    assert read == [ROWS]
+    weights = torch.linspace(-1, 1, len(targets))
+    (found * weights).sum().backward()
+    gradients = {name: part.grad for name, part in model.named_parameters()}
+    model = make().eval()
+    read: list[int] = []
+    runs: list[Any] = []
+    model.get_encoder().register_forward_hook(lambda _, __, out: read.append(len(out.last_hidden_state)))
+    model.decoder.block[1].layer[-1].DenseReluDense.register_forward_pre_hook(lambda *_: runs.append(1))
+    scored = Seq2SeqLoss(model)
+    for block in model.decoder.block:
+        block.gradient_checkpointing = checkpointed
+    scores, entropy = scored.scores(
+        **few, decoder_input_ids=before, rows=there.flatten().nonzero()[:, 0], targets=targets
+    )
+    (scores * weights).sum().backward()
+    assert read == [2] and len(runs) == 1 + checkpointed
     assert torch.allclose(scores, found, atol=1e-4)
     assert torch.allclose(entropy, -(logs.exp() * logs).sum(-1)[there], atol=1e-3)
+    assert apart(model, gradients) < 1e-4
 
 
 def test_the_models_own_forward_gives_the_same_once_quickened() -> None:

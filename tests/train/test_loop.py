@@ -418,6 +418,16 @@ def test_over_long_samples_are_refused_before_anything_is_written(make_settings:
     assert not settings.model_dir.exists()
 
 
+def test_what_a_cut_off_write_left_goes_at_the_end_but_never_what_others_are_writing(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(max_steps=2)
+    ours, theirs = (settings.model_dir / name for name in (".result.json.x1.tmp", ".events.sent.json.x2.tmp"))
+    _before(monkeypatch, 2, lambda: [path.write_text("{") for path in (ours, theirs)] and None)
+    train(settings, Null())
+    assert not ours.exists() and theirs.exists()
+
+
 def test_dropped_samples_are_counted(make_settings: Make, tmp_path: Path) -> None:
     known = [Sample("a", "Write add.\n", "def add(x)"), Sample("long", "Write add. " * 40, "def add(x)")]
     jsonl.write(tmp_path / "some.jsonl", known)

@@ -24,6 +24,8 @@ from sluicegate.train.batches import supervised_samples
 from sluicegate.train.guard import WINDOW
 from sluicegate.train.loop import train
 from sluicegate.train.reinforce import CLIP, adapted, divergence, leave_one_out, less_mean, pull
+from sluicegate.train.reward import Answer
+from sluicegate.train.scoring import Pending
 from train import answering
 
 pytestmark = [pytest.mark.torch, pytest.mark.process]
@@ -190,11 +192,11 @@ def test_micro_batches_add_up_to_the_same_step(make: Make) -> None:
 def test_out_of_memory_halves_the_answers_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     real, sizes = rollout.likely, []
 
-    def likely(training: Any, learner: Any, examples: Any, rows: Any, owners: Any, *, entropy: bool = True) -> Any:
+    def likely(training: Any, learner: Any, examples: Any, rows: Any) -> Any:
         sizes.append(len(rows))
         if len(rows) > 8:
             raise torch.OutOfMemoryError("no memory")
-        return real(training, learner, examples, rows, owners, entropy=entropy)
+        return real(training, learner, examples, rows)
 
     monkeypatch.setattr(reinforce, "likely", likely)
     settings = make(rl_steps=2, rl_batch=16, model_name="short")
@@ -203,6 +205,36 @@ def test_out_of_memory_halves_the_answers_at_once(make: Make, monkeypatch: pytes
     _, whole = told(make(rl_steps=2, rl_batch=16, model_name="whole"))
     assert max(sizes) == 16 and checkpoint.read(_newest(settings)).state.micro_batch == 8
     assert short["train/grad_norm"] == pytest.approx(whole["train/grad_norm"], rel=1e-3)
+
+
+def test_answers_that_do_not_fit_are_drawn_for_fewer_prompts_and_are_the_same(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = rollout.Decoder.decode
+
+    def decode(self: Any, inputs: Any, uniforms: Any, sampling: Any, *, copies: int = 1) -> Any:
+        if len(uniforms) > 4:
+            raise torch.OutOfMemoryError("no memory")
+        return real(self, inputs, uniforms, sampling, copies=copies)
+
+    wanted = train(make(rl_steps=2, model_name="whole"), Null())
+    monkeypatch.setattr(rollout.Decoder, "decode", decode)
+    found = train(make(rl_steps=2, model_name="parts"), Null())
+    assert found.sha256 == wanted.sha256
+    assert "drawing for 1 from here on" in capsys.readouterr().err
+    with pytest.raises(UserError, match="answers to one prompt"):
+        train(make(rl_steps=2, rl_samples=5, model_name="none"), Null())
+
+
+@pytest.mark.parametrize(("size", "wanted"), [
+    (100, [[4, 5, 6, 7, 0, 1, 2, 3, 8, 9, 10, 11]]),
+    (9, [[4, 5, 6, 7, 0, 1, 2, 3], [8, 9, 10, 11]]),
+    (3, [[4, 5, 6], [7], [0, 1, 2], [3], [8, 9, 10], [11]]),
+])  # fmt: skip
+def test_answers_are_taken_in_whole_groups_or_in_parts_of_one(size: int, wanted: list[list[int]]) -> None:
+    drawn = [[rollout.Drawn((1,) * length, Answer("", ended=True))] * 4 for length in (5, 9, 2)]
+    owners = [0] * 4 + [1] * 4 + [2] * 4
+    assert reinforce._chunks(reinforce.Batch([], drawn, Pending([]), owners), size) == wanted
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make: Make) -> None:

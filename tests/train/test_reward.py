@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from sluicegate.errors import UserError
 from sluicegate.evaluators import load
 from sluicegate.evaluators.baselines import TEMPLATE
-from sluicegate.records import Prediction, Sample
+from sluicegate.records import Prediction, Sample, Score
 from sluicegate.settings import TrainSettings
 from sluicegate.train import reward
 from sluicegate.train.reward import Answer, Reward, Worth, worths
@@ -110,6 +112,21 @@ def test_a_term_without_a_value_is_refused_with_the_reason() -> None:
         reward.refuse_null("REWARD", GATED, services, source="train.jsonl")
     assert "no workload" in told.value.seen
     reward.refuse_null("REWARD", GATED, [*services, sample()], source="train.jsonl")
+
+
+def test_a_term_that_counts_by_fidelity_is_refused_where_fidelity_has_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = reward._scores
+
+    def scores(names: Iterable[str], of: Sample, text: str) -> dict[str, Score]:
+        found = real(names, of, text)
+        return {name: replace(each, value=None, why="no intent") if name == reward.FIDELITY else each
+                for name, each in found.items()}  # fmt: skip
+
+    monkeypatch.setattr(reward, "_scores", scores)
+    reward.refuse_null("REWARD", Reward({"k8s_bp": 1.0}, gated=False), [sample()], source="train.jsonl")
+    with pytest.raises(UserError, match="k8s_bp has no value") as fault:
+        reward.refuse_null("REWARD", Reward({"k8s_bp": 1.0}, gated=True), [sample()], source="train.jsonl")
+    assert fault.value.seen == "no intent"
 
 
 @pytest.mark.parametrize(

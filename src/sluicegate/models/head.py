@@ -15,9 +15,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from sluicegate.models.graphs import Run, compiled, plain
-
-LOGITS_AT_ONCE = 2**26
-"""Logits that are held at once; each slice adds to the whole gradient of the head, so few slices are better."""
+from sluicegate.models.pair_memory import LOGITS_AT_ONCE
 
 
 def head_loss(hidden: Any, weight: Any, targets: Any, *, at_once: int = LOGITS_AT_ONCE, compile: bool = False) -> Any:

@@ -2,8 +2,7 @@
 
 `AutoConfig.from_pretrained` and `AutoModelForSeq2SeqLM.from_pretrained` find a model's class in tables of transformers.
 Ours are entered when transformers loads these tables, or at once where it has done so already. So `import
-sluicegate.models` is enough, before or after transformers,
-whichever of its modules comes first.
+sluicegate.models` is enough, before or after transformers, whichever of its modules comes first.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ from sluicegate.models.loading import (
     weights,
     with_adapters,
 )
-from sluicegate.models.memory import ADAM_BYTES, GIB, SLACK, decide
-from sluicegate.models.pair_memory import PairSize, forecast_gib
+from sluicegate.models.memory import ADAM_BYTES, GIB, SLACK, decide, filled_gib
+from sluicegate.models.pair_memory import PairSize, forecast_gib, held_bytes, prompts_at_once
 from sluicegate.models.pairs import Pair, Reads
 from sluicegate.models.t5_fast import Seq2SeqLoss
 from sluicegate.records import Sample
@@ -87,6 +87,7 @@ class EncoderDecoder:
     """An encoder-decoder being trained; see `models.Seq2SeqLearner`.
 
     Args:
+        size: of the model.
         window: most tokens of what an encoder reads, and of a target.
         step: widths of padded rows are multiples of it.
         largest: as long on each side as any sample that was encoded.
@@ -97,6 +98,7 @@ class EncoderDecoder:
     scored: Seq2SeqLoss
     tokenizer: Any
     facts: Facts
+    size: PairSize
     window: int
     settings: TrainSettings
     recipe: Recipe
@@ -120,7 +122,8 @@ class EncoderDecoder:
     def settle(self, micro_batch: int, *, steps: int) -> str:
         """On a GPU, compile where that pays, and try the largest micro-batch that the encoded samples can make.
 
-        Where it does not fit, layers compute their activations again; see `models.Learner`.
+        Where it does not fit beside all else that a training holds, layers compute their activations again; see
+        `models.Learner`. Learning by reward, a micro-batch is of answers that are as long as they may be.
         """
         whole = (0,) * self.window
         largest = self.largest or Pair((whole,) * self.recipe.encoders, whole)
@@ -129,13 +132,16 @@ class EncoderDecoder:
         device = next(self.model.parameters()).device
         if device.type != "cuda":
             return ""
-        rows = [largest] * micro_batch
-        batch = {name: tensor.to(device) for name, tensor in self.batch(rows, micro_batch).items()}
+        batch = {name: tensor.to(device) for name, tensor in self.trial(largest, micro_batch).items()}
+        beside = self._beside(widths)
+        limit = filled_gib(self.settings, (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / GIB)
         wanted = self.settings.compile == "true" or (self.settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
-        said = f"{micro_batch} sample(s) of {' + '.join(map(str, widths))} tokens at once"
+        what = "sample" if self.settings.method == "supervised" else "answer"
+        shown = (*widths[:-1], batch["decoder_input_ids"].shape[1])
+        said = f"{micro_batch} {what}(s) of {' + '.join(map(str, shown))} tokens at once"
         taken = tried(self.scored, batch, compiles=wanted)
         how = "all activations are kept"
-        if taken is None:
+        if taken is None or (taken.bytes + beside) / GIB > limit:
             with quiet():
                 self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             taken = tried(self.scored, batch, compiles=wanted)
@@ -143,9 +149,25 @@ class EncoderDecoder:
         if taken is None:
             # The loop's own ladder takes it from here: it halves the micro-batch until a step fits.
             return f"{said} leave no room, even where layers compute their activations again"
-        peak = (taken.bytes + (ADAM_BYTES - 8) * self.facts.trainable_parameters) / GIB
+        peak = (taken.bytes + beside) / GIB
         self.facts = replace(self.facts, forecast_gib=peak)
-        return f"{said}, {taken.told}, {how}: {peak:.2f} GiB expected"
+        return f"{said}, {taken.told}, {how}: {peak:.2f} GiB expected of {limit:.2f}"
+
+    def trial(self, largest: Pair, micro_batch: int) -> dict[str, torch.Tensor]:
+        """The largest micro-batch that occurs, of samples or of answers, which share what is read."""
+        if self.settings.method == "supervised":
+            return self.batch([largest] * micro_batch, micro_batch)
+        answer = replace(largest, target_ids=(0,) * self.settings.rl_max_new_tokens)
+        read = prompts_at_once(micro_batch, self.settings.rl_samples)
+        rows = read * min(micro_batch, self.settings.rl_samples)
+        return self.batch([answer] * rows, micro_batch) | self.inputs([largest] * read)
+
+    def _beside(self, widths: Sequence[int]) -> float:
+        """Bytes that a training holds besides weights, gradients and a micro-batch."""
+        source = sum(widths[: self.size.sources]) if self.recipe.encoders > 1 else widths[0]
+        trained = self.facts.trainable_parameters
+        held = held_bytes(self.size, self.settings, trained=trained, source=source, gpu=True)
+        return (ADAM_BYTES - 8) * trained + held
 
     def batches(self, examples: Sequence[Example], size: int) -> list[list[Example]]:
         """Batches of like length that take no more room than `size` of the largest samples."""
@@ -260,7 +282,7 @@ def learner(recipe: Recipe, settings: TrainSettings, base: str, device: torch.de
         forecast_gib=forecast_gib(size, settings, in_4bit=in_4bit, window=window, gpu=gpu),
     )
     step = STEP_ON_GPU if gpu else STEP
-    return EncoderDecoder(model, Seq2SeqLoss(model), tokenizer, facts, window, settings, recipe, step)
+    return EncoderDecoder(model, Seq2SeqLoss(model), tokenizer, facts, size, window, settings, recipe, step)
 
 
 def config_of(source: Source) -> Any:

@@ -5,7 +5,7 @@ do not notice. Queries, keys and values are one product, relative positions are 
 attention kernel, and what lies between two attentions is one compiled graph for all layers, widths and batches. The
 residual stream is float32 under autocast, as it is in transformers. `Seq2SeqLoss` never holds all logits.
 
-Notation: B rows, T tokens, N = B · T, S tokens of the source, F features, H heads, D features a head, V vocabulary.
+Notation: B rows, T tokens, N = B · T, P sources of S tokens, F features, H heads, D features a head, V vocabulary.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class FastStack(T5Stack):  # type: ignore[misc]
         Args:
             input_ids: [B, T], or in its place `inputs_embeds`, [B, T, F].
             attention_mask: [B, T], 1 for a token that may be seen; None for all.
-            encoder_hidden_states: [B, S, F], for a decoder.
-            encoder_attention_mask: [B, S].
+            encoder_hidden_states: [P, S, F], for a decoder; each is what B / P neighbouring rows answer.
+            encoder_attention_mask: [P, S].
             inputs_embeds: see there.
             past_key_values: given or asked for by `use_cache`, T5Stack's own forward is taken.
             use_cache: see there.
@@ -90,12 +90,14 @@ class FastStack(T5Stack):  # type: ignore[misc]
             bias = _aligned(whole.to(exact)).expand(rows, -1, -1, -1)
         if source_mask is not None:
             heads = self.block[0].layer[0].SelfAttention.n_heads
-            source_bias = _aligned(_ruled_out(source_mask).to(exact)).expand(-1, heads, tokens, -1)
+            seeing = rows // len(source_mask) * tokens
+            source_bias = _aligned(_ruled_out(source_mask).to(exact)).expand(-1, heads, seeing, -1)
         sides = (by_distance, bias, source, source_bias)
         run = compiled if self.compiled else plain
         hidden = self.dropout(embedded).float().reshape(-1, features)
         for block in self.block:
-            if block.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            # Also in evaluation mode: learning by reward has dropout off.
+            if block.gradient_checkpointing and torch.is_grad_enabled():
                 hidden = checkpoint(_block, block, hidden, rows, sides, run, use_reentrant=False)
             else:
                 hidden = _block(block, hidden, rows, sides, run)
@@ -165,7 +167,7 @@ def _block(block: Any, hidden: Any, rows: int, sides: tuple[Any, Any, Any, Any],
         hidden: [N, F].
         rows: B.
         sides: what is added to the products with the own tokens by distance, and in all, [B, H, T, T]; the source,
-            [B, S, F], or None; what is added there.
+            [P, S, F], or None; what is added there.
         run: how the parts are run.
     """
     by_distance, bias, source, source_bias = sides
@@ -177,7 +179,8 @@ def _block(block: Any, hidden: Any, rows: int, sides: tuple[Any, Any, Any, Any],
         cross = block.layer[1]
         hidden, query = run(_into_cross, own, cross, seen, hidden)
         key, value = _fused((cross.EncDecAttention.k, cross.EncDecAttention.v), source).chunk(2, -1)
-        seen = _attend(cross.EncDecAttention, query.unflatten(0, (rows, -1)), key, value, source_bias)
+        # The rows that share a source are the queries of one attention.
+        seen = _attend(cross.EncDecAttention, query.unflatten(0, (len(source), -1)), key, value, source_bias)
         last = cross
     return run(_out, last, block.layer[-1], seen, hidden)
 
@@ -248,36 +251,32 @@ class Seq2SeqLoss(Module):  # type: ignore[misc]
             decoder_input_ids: [B, T] its start, then the targets but the last, then any token, which is not seen.
             rows: [M] which of the B · T positions predict a target.
             targets: [M] the tokens they are to predict.
-            inputs: what the encoder takes, `attention_mask` among them.
+            inputs: what the encoder takes, `attention_mask` among them, for P rows; each is read once, and answered by
+                B / P neighbouring rows.
         """
         head = self._parts[2]
         hidden = self.hidden(decoder_input_ids, **inputs).flatten(0, 1).index_select(0, rows)
         return head_loss(hidden, head.weight, targets, compile=self._compiled)
 
-    def scores(
-        self, *, decoder_input_ids: Any, rows: Any, targets: Any, owners: Any = None, **inputs: Any
-    ) -> tuple[Any, Any]:
+    def scores(self, *, decoder_input_ids: Any, rows: Any, targets: Any, **inputs: Any) -> tuple[Any, Any]:
         """Each target's log-probability, [M], and the entropy of its distribution in nats, [M], without gradient.
 
         Args:
-            decoder_input_ids: as in `forward`, as are the next two.
+            decoder_input_ids: as in `forward`, as are all others.
             rows: see there.
             targets: see there.
-            owners: [B] which row of the inputs each row answers; None: the same. An input is read once.
-            inputs: what the encoder takes.
+            inputs: see there.
         """
         head = self._parts[2]
-        hidden = self.hidden(decoder_input_ids, owners, **inputs).flatten(0, 1).index_select(0, rows)
+        hidden = self.hidden(decoder_input_ids, **inputs).flatten(0, 1).index_select(0, rows)
         return head_scores(hidden, head.weight, targets, compile=self._compiled)
 
-    def hidden(self, decoder_input_ids: Any, owners: Any = None, **inputs: Any) -> Any:
+    def hidden(self, decoder_input_ids: Any, **inputs: Any) -> Any:
         """What the head takes at each position, [B, T, F], scaled where the model scales it."""
         encoder, decoder, _ = self._parts
         memory = encoder(**inputs)
         states, mask = memory.last_hidden_state, getattr(memory, "memory_mask", None)
         mask = inputs["attention_mask"] if mask is None else mask
-        if owners is not None:
-            states, mask = states.index_select(0, owners), mask.index_select(0, owners)
         out = decoder(
             input_ids=decoder_input_ids, encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
         )

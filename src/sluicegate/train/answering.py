@@ -17,7 +17,7 @@ from sluicegate.train.selection import REWARD, Quality, paired, reward_of, selec
 from sluicegate.train.step import Training
 
 JUDGED = 64
-"""Training samples whose references show whether a reward can judge them."""
+"""Training samples, from all over the file, whose references show whether a reward can judge them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ def refuse_null(settings: TrainSettings, train: Sequence[Sample], val: Sequence[
         UserError: such a term, an unknown evaluator, or one that costs money.
     """
     if settings.method != "supervised":
-        rewards.refuse_null("REWARD", rewards.of_settings(settings), train[:JUDGED], source=settings.dataset_path)
+        some = train[:: max(1, -(-len(train) // JUDGED))]  # the first may be all of one sort
+        rewards.refuse_null("REWARD", rewards.of_settings(settings), some, source=settings.dataset_path)
     chosen_by = reward_of(settings)
     if chosen_by is not None:
         what = "REWARD" if selected_by(settings) == REWARD else "SELECT_BY"

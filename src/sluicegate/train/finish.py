@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sluicegate.jsonl import sha256, unwritable
 from sluicegate.models.memory import GIB
-from sluicegate.train import checkpoint, result
+from sluicegate.train import checkpoint, identity, result
 from sluicegate.train.batches import ends
 from sluicegate.train.checkpoint import State
 from sluicegate.train.result import Result
@@ -19,6 +19,8 @@ from sluicegate.train.step import Training
 from sluicegate.train.weights import put_weights
 
 SAVING = ".saving"
+OWN = (identity.RUN, result.RESULT, ".holder")
+"""Files of the folder that nobody else writes; a tracker's sender may be writing others at any moment."""
 
 
 def finish(training: Training, state: State, *, dropped: int) -> Result:
@@ -39,8 +41,9 @@ def finish(training: Training, state: State, *, dropped: int) -> Result:
     digest = _saved(training, model_dir)
     done = _result(training, state, dropped=dropped, digest=digest)
     result.write(model_dir, done)
-    for remains in model_dir.glob(".*.tmp"):  # of writes that a kill cut off
-        remains.unlink(missing_ok=True)
+    for name in OWN:
+        for remains in model_dir.glob(f".{name}.*.tmp"):  # of writes that a kill cut off
+            remains.unlink(missing_ok=True)
     return done
 
 

@@ -18,6 +18,7 @@ from sluicegate.console import Progress, say
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import Interrupted, UserError
 from sluicegate.models import Learner, kind
+from sluicegate.models.pair_memory import at_once
 from sluicegate.records import Run, Sample
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Status, Tracker
@@ -143,8 +144,8 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -
     examples = learner.encode(data.train, settings.dataset_path)
     val = learner.encode(data.val, settings.val_dataset_path) if settings.val_dataset_path else []
     plan = _plan(settings, len(examples), accelerator.num_processes)
-    learner.scored.train()
-    told = learner.settle(settings.batch_size, steps=plan.steps)
+    learner.scored.train(settings.method == "supervised")
+    told = learner.settle(at_once(settings), steps=plan.steps)
     if told and accelerator.is_main_process:
         say(f"{settings.model_name}: {told}")
     names = trained(learner.model)
@@ -164,7 +165,7 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -
 def _plan(settings: TrainSettings, samples: int, processes: int) -> Schedule:
     """How many steps there are, and the order of the samples."""
     most = settings.max_steps
-    if settings.method != "supervised":  # a few prompts of many: in their own order, always the first
+    if settings.method != "supervised":  # few prompts of many: in the file's order they would be its first ones
         return Schedule(samples, settings.rl_prompts, min(settings.rl_steps, most or settings.rl_steps), settings.seed)
     seed = settings.seed if settings.shuffle else None
     per_step = settings.batch_size * settings.gradient_accumulation_steps * processes
@@ -210,9 +211,8 @@ def _first_state(training: Training, run: Run, *, begun: bool) -> State:
         identity.begin(model_dir, run)
     path = checkpoint.newest(model_dir) if begun else None
     if path is None:
-        at_once = settings.batch_size if settings.method == "supervised" else settings.rl_batch
         # What a finished training goes on from may stay the best.
-        return State(0, at_once, validated=settings.init_from is None)
+        return State(0, at_once(settings), validated=settings.init_from is None)
     found = checkpoint.read(path)
     restore(training, found)
     if main:

@@ -35,6 +35,7 @@ from sluicegate.console import say
 from sluicegate.errors import UserError
 from sluicegate.models import Seq2SeqExample, Seq2SeqLearner
 from sluicegate.models.choosing import damaged
+from sluicegate.models.pair_memory import prompts_at_once
 from sluicegate.records import Sample
 from sluicegate.train import checkpoint
 from sluicegate.train.checkpoint import State
@@ -242,7 +243,7 @@ class Policy:
             anchor = float(gradients(self._training, batch.examples, step, size, scale=share))
         chunks = _chunks(batch, size)
         with torch.no_grad(), weights_of(self._training.names, self._reference):
-            references = [self._likely(batch, chunk, entropy=False).tokens for chunk in chunks]
+            references = [self._likely(batch, chunk).tokens for chunk in chunks]
         asked = time.monotonic()
         scored = self._scorers.results(batch.pending)
         waited = time.monotonic() - asked
@@ -263,13 +264,10 @@ class Policy:
         policy, kl, entropy = sums.tolist()
         return Losses(scored, rewards, float(advantages.mean()), anchor, policy, kl, entropy, waited)
 
-    def _likely(self, batch: Batch, chunk: Sequence[int], *, entropy: bool = True) -> Likely:
-        asked = sorted({batch.owners[row] for row in chunk})
-        rows = batch.rows
-        return likely(
-            self._training, self._learner, [batch.examples[owner] for owner in asked],
-            [rows[row].tokens for row in chunk], [asked.index(batch.owners[row]) for row in chunk], entropy=entropy,
-        )  # fmt: skip
+    def _likely(self, batch: Batch, chunk: Sequence[int]) -> Likely:
+        asked, rows = dict.fromkeys(batch.owners[row] for row in chunk), batch.rows
+        examples = [batch.examples[owner] for owner in asked]
+        return likely(self._training, self._learner, examples, [rows[row].tokens for row in chunk])
 
     def _health(self, batch: Batch, losses: Losses) -> Health:
         rows = batch.rows
@@ -361,7 +359,13 @@ def _worths(losses: Losses) -> list[Worth]:
 
 
 def _chunks(batch: Batch, size: int) -> list[list[int]]:
-    """Rows in chunks of at most `size`, prompts with long answers first, answers to one prompt side by side."""
+    """Rows in chunks of at most `size`: all answers to some prompts, or some to one; long answers first."""
     longest = [max(len(each.tokens) for each in group) for group in batch.drawn]
-    order = sorted(range(len(batch.owners)), key=lambda row: (-longest[batch.owners[row]], batch.owners[row], row))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    order = sorted(range(len(longest)), key=lambda owner: -longest[owner])
+    copies = len(batch.drawn[0])
+    prompts, rows = prompts_at_once(size, copies), min(size, copies)
+    chunks = []
+    for start in range(0, len(order), prompts):
+        some = [range(owner * copies, (owner + 1) * copies) for owner in order[start : start + prompts]]
+        chunks += [[row for group in some for row in group[first : first + rows]] for first in range(0, copies, rows)]
+    return chunks

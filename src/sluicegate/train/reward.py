@@ -104,8 +104,12 @@ def worths(reward: Reward, sample: Sample, answers: Sequence[Answer]) -> list[Wo
 
 
 def _counts(reward: Reward, name: str, wanted: Mapping[str, Score]) -> bool:
-    needed = (name, FIDELITY) if reward.gated and name in WITH_FIDELITY else (name,)
-    return all(wanted[each].value is not None for each in needed)
+    return all(wanted[each].value is not None for each in _needed(reward, name))
+
+
+def _needed(reward: Reward, name: str) -> tuple[str, ...]:
+    """Evaluators that a term's value is made of."""
+    return (name, FIDELITY) if reward.gated and name in WITH_FIDELITY else (name,)
 
 
 def _worth(reward: Reward, sample: Sample, answer: Answer, counting: Sequence[str], *, manifest: bool) -> Worth:
@@ -153,9 +157,10 @@ def refuse_null(what: str, reward: Reward, samples: Sequence[Sample], *, source:
     reasons = dict.fromkeys(reward.weights, "")
     for sample in samples:
         for name in [*reasons]:
-            found = _scores((name,), sample, sample.completion)[name]
-            if found.value is None:
-                reasons[name] = found.why
+            found = _scores(_needed(reward, name), sample, sample.completion).values()
+            missing = [each.why for each in found if each.value is None]
+            if missing:
+                reasons[name] = missing[0]
             else:
                 del reasons[name]
         if not reasons:

@@ -1,11 +1,12 @@
 """Answers drawn from the model in training, and how likely a model finds given answers.
 
-Notation: P prompts, R rows (answers), T tokens of the longest row, V vocabulary.
+Notation: P prompts, R rows (answers), T tokens of the longest row.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,14 +14,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from sluicegate.console import say
+from sluicegate.errors import UserError
 from sluicegate.models import Seq2SeqExample, Seq2SeqLearner
 from sluicegate.models.choosing import Sampling
 from sluicegate.models.decoding import Decoder
 from sluicegate.train.reward import Answer
-from sluicegate.train.step import Training
-
-ENTROPY_ROWS = 8
-"""Rows whose whole distributions are looked at together; they need memory for R · T · V numbers."""
+from sluicegate.train.step import Training, ran_out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,16 @@ class Drawn:
 
 
 class Drawing:
-    """The model as it draws answers; made once, told of every update of the weights."""
+    """The model as it draws answers; made once, told of every update of the weights.
+
+    Where the answers to all prompts at once do not fit into memory they are drawn in parts, halved until they do.
+    """
 
     def __init__(self, training: Training) -> None:
         self._training, self._learner = training, cast(Seq2SeqLearner, training.learner)
         self._decoder: Decoder | None = None
+        self._at_once: int | None = None
+        """Prompts; None: all."""
 
     def sampled(self, examples: Sequence[Seq2SeqExample], copies: int, step: int) -> list[list[Drawn]]:
         """Answers to each prompt, `copies` of each; a function of weights, seed and step."""
@@ -58,15 +63,49 @@ class Drawing:
     def _drawn(
         self, examples: Sequence[Seq2SeqExample], copies: int, uniforms: Any, *, temperature: float
     ) -> list[list[Drawn]]:
-        if self._decoder is None:
-            self._decoder = Decoder(self._learner.model)
-        else:
-            self._decoder.refresh()
         end, pad = self._learner.tokenizer.eos_token_id, self._learner.tokenizer.pad_token_id
         sampling = Sampling(temperature, 1.0, uniforms.shape[1], frozenset({end}), pad)
-        found = self._decoder.decode(self._learner.inputs(examples), uniforms, sampling, copies=copies).tokens
-        rows = [self._read(tokens, end) for tokens in found]
+        if self._decoder is not None:
+            self._decoder.refresh()
+        rows: list[Drawn] = []
+        while len(rows) < len(examples) * copies:
+            first, size = len(rows) // copies, min(self._at_once or len(examples), len(examples))
+            some, numbers = examples[first : first + size], uniforms[len(rows) : len(rows) + size * copies]
+            found = self._decoded(some, numbers, sampling, copies)
+            if found is None:
+                self._smaller(size)
+            else:
+                rows += [self._read(tokens, end) for tokens in found]
         return [rows[start : start + copies] for start in range(0, len(rows), copies)]
+
+    def _decoded(
+        self, examples: Sequence[Seq2SeqExample], uniforms: Any, sampling: Sampling, copies: int
+    ) -> list[list[int]] | None:
+        """Tokens of each answer; None where memory ran out."""
+        try:
+            if self._decoder is None:
+                self._decoder = Decoder(self._learner.model)
+            return self._decoder.decode(self._learner.inputs(examples), uniforms, sampling, copies=copies).tokens
+        except RuntimeError as fault:
+            if ran_out_of_memory(fault):
+                return None
+            raise
+
+    def _smaller(self, size: int) -> None:
+        """Draw for half the prompts at once from here on, with all buffers given back."""
+        settings = self._training.settings
+        if size == 1:
+            raise UserError(
+                "out of memory while the answers to one prompt were drawn",
+                wanted="memory for the model, its optimizer and the keys and values of the answers",
+                seen=f"RL_SAMPLES={settings.rl_samples}, RL_MAX_NEW_TOKENS={settings.rl_max_new_tokens}",
+                mend="lower RL_MAX_NEW_TOKENS, RL_SAMPLES or RL_BATCH, under another MODEL_NAME",
+            )
+        self._decoder, self._at_once = None, size // 2
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        say(f"out of memory with the answers to {size} prompts at once: drawing for {size // 2} from here on")
 
     def _read(self, tokens: Sequence[int], end: int) -> Drawn:
         ended = tokens[-1] == end
@@ -81,8 +120,7 @@ class Likely:
 
     Args:
         tokens: [R, T] log-probabilities, 0 behind a row's end.
-        entropy: [R, T] of the model's distribution in nats, without a gradient; 0 behind a row's end, and where it was
-            not wanted.
+        entropy: [R, T] of the model's distribution in nats, without a gradient; 0 behind a row's end.
         mask: [R, T], 1 where a row has a token.
     """
 
@@ -92,47 +130,33 @@ class Likely:
 
 
 def likely(
-    training: Training, learner: Seq2SeqLearner, examples: Sequence[Seq2SeqExample], rows: Sequence[tuple[int, ...]],
-    owners: Sequence[int], *, entropy: bool = True,
-) -> Likely:  # fmt: skip
+    training: Training, learner: Seq2SeqLearner, examples: Sequence[Seq2SeqExample], rows: Sequence[tuple[int, ...]]
+) -> Likely:
     """How likely the model finds answers, in the precision of training.
 
     Args:
         examples: P prompts, each read once.
-        rows: R answers as tokens.
-        owners: for each row the index of its prompt.
-        entropy: whether it is wanted; it costs as much as a look at every token of the vocabulary does.
+        rows: R answers as tokens, as many to each prompt, those to one side by side.
     """
-    device, pad = training.accelerator.device, learner.tokenizer.pad_token_id
+    device = training.accelerator.device
     width = max(map(len, rows))
-    targets = torch.full((len(rows), width), pad)
     mask = torch.zeros(len(rows), width)
-    for number, row in enumerate(rows):
-        targets[number, : len(row)] = torch.tensor(row)
-        mask[number, : len(row)] = 1.0
-    targets, mask = targets.to(device), mask.to(device)
-    index = torch.tensor(owners, device=device)
-    given = {name: tensor.to(device) for name, tensor in learner.inputs(examples).items()}
+    before = torch.full((len(rows), width), learner.tokenizer.pad_token_id)
     start = learner.model.config.decoder_start_token_id
-    before = torch.cat([targets.new_full((len(rows), 1), start), targets[:, :-1]], dim=1)
+    for number, row in enumerate(rows):
+        mask[number, : len(row)] = 1.0
+        before[number, : len(row)] = torch.tensor((start, *row[:-1]))
+    mask, there = mask.to(device), mask.flatten().nonzero().flatten().to(device)
+    given = {name: tensor.to(device) for name, tensor in learner.inputs(examples).items()}
     with training.accelerator.autocast():
-        read = learner.model.get_encoder()(**given)
-        shared = type(read)(**{name: part[index] for name, part in read.items() if torch.is_tensor(part)})
-        masks = {name: part[index] for name, part in given.items() if name.endswith("attention_mask")}
-        logits = learner.model(encoder_outputs=shared, decoder_input_ids=before, use_cache=False, **masks).logits
-    logits = logits.float()
-    chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-    spread = _entropy(logits.detach()) * mask if entropy else torch.zeros_like(mask)
-    return Likely(chosen * mask, spread, mask)
-
-
-def _entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Of the distributions [R, T, V], in nats: [R, T]."""
-    parts = []
-    for some in logits.split(ENTROPY_ROWS):
-        logs = some.log_softmax(-1)
-        parts.append(-(logs.exp() * logs).sum(-1))
-    return torch.cat(parts)
+        found, entropy = learner.scored.scores(
+            **given,
+            decoder_input_ids=before.to(device),
+            rows=there,
+            targets=torch.tensor([token for row in rows for token in row], device=device),
+        )
+    empty = torch.zeros_like(mask).flatten()
+    return Likely(*(empty.index_put((there,), part).view_as(mask) for part in (found, entropy)), mask)
 
 
 @contextlib.contextmanager
