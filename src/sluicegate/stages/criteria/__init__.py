@@ -45,6 +45,7 @@ from sluicegate.stages.criteria.validity import (
     judge_fit,
     no_leak,
     prompt_parity,
+    sandboxed,
 )
 from sluicegate.stages.evidence import Evidence
 
@@ -61,6 +62,7 @@ CRITERIA: dict[str, Criterion] = {
     "steps_ended": steps_ended,
     "arms_trained": arms_trained,
     "tracking_complete": tracking_complete,
+    "sandboxed": sandboxed,
     "four_bit": four_bit,
     "memory_forecast": memory_forecast,
     "steps_done": steps_done,
