@@ -10,15 +10,18 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 STUDY ?= demo
 RUNS ?= runs
 
-.PHONY: demo test check bench operating aa golden docs clean help
+.PHONY: demo test e2e check bench operating aa golden docs clean help
 help: ## these lines
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/.ready-run ## stages 0 to 3 of the demo study: verdicts, an HTML report, an MLflow store
 	$(BIN)/sluicegate run --through 3 --study $(STUDY) --runs $(RUNS)
 
 test: $(VENV)/.ready-dev $(NODE)/.ready ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+e2e: $(VENV)/.ready-dev ## what needs a Docker engine: the images, and programs in containers
+	$(BIN)/python -m pytest -m docker -s
 
 check: $(VENV)/.ready-dev ## ruff, mypy --strict, import-linter floors
 	$(BIN)/ruff check .

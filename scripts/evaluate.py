@@ -9,9 +9,9 @@ elsewhere take the place of a model.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 # A script's own folder comes first on sys.path; there, this file would pass for Hugging Face's `evaluate`.
@@ -22,8 +22,8 @@ try:
     from sluicegate.__main__ import guard
     from sluicegate.data.reader import read_samples
     from sluicegate.errors import INCONCLUSIVE, UserError
-    from sluicegate.evaluate import evaluate, out_of_budget, summary
-    from sluicegate.evaluators import EVALUATORS, baselines, fitting, load, paid
+    from sluicegate.evaluate import choose_metrics, choose_scenarios, evaluate, out_of_budget, summary
+    from sluicegate.evaluators import baselines, load
     from sluicegate.records import Sample
 except ModuleNotFoundError as missing:
     print(
@@ -33,7 +33,6 @@ except ModuleNotFoundError as missing:
     sys.exit(2)
 
 ARMS = ("control", "experiment")
-DEFAULT_METRICS = "functional_correctness,exact_match"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,41 +52,45 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="samples (JSONL)",
     )
-    top.add_argument("--scenarios", help="comma-separated; only samples of these")
+    top.add_argument("--scenarios", metavar="NAME[,NAME…]", help="only samples of these")
     top.add_argument("--limit", type=int, metavar="N", help="only the first N samples")
     metrics = top.add_mutually_exclusive_group()
-    metrics.add_argument("--metrics", default=DEFAULT_METRICS, help=f"comma-separated (default: {DEFAULT_METRICS})")
-    metrics.add_argument("--all-metrics", action="store_true", help="every one that fits the scenarios")
+    metrics.add_argument("--metrics", default=cli.METRICS, metavar="NAME[,NAME…]", help=f"default: {cli.METRICS}")
+    metrics.add_argument("--all-metrics", action="store_true", help="every one that fits the samples")
     top.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     top.add_argument("--draws", type=int, default=1, help="answers a prompt (default: 1)")
     top.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
     top.add_argument("--max-new-tokens", type=int, default=512, help="of one answer (default: 512)")
     top.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    top.add_argument("--workers", type=int, metavar="N", help="answers judged side by side (default: the cores)")
+    top.add_argument(
+        "--backend", default="threads", metavar="NAME",
+        help="where answers are judged: threads (default), processes, ray or dask",
+    )  # fmt: skip
     return top
 
 
 def run(argv: Sequence[str]) -> int:
     """Generate and evaluate for both arms."""
     told = parser().parse_args(argv)
-    if not told.all_metrics:
-        load(names(told.metrics))  # an unknown one is told before anything is generated
-    data = gather(told.test_set, told.scenarios, told.out)
-    samples = jsonl.read(Sample, data)[: told.limit]
-    metrics = every_metric(samples) if told.all_metrics else names(told.metrics)
+    samples = [sample for path in told.test_set for sample in read_samples(path)]
+    chosen = choose_scenarios(told.scenarios, samples)
+    metrics = choose_metrics(None if told.all_metrics else told.metrics, chosen)  # before anything is generated
+    data = gather(chosen, told.out)
     scores = []
     for arm in ARMS:
         predictions = getattr(told, f"{arm}_predictions") or generate(told, arm, data)
-        scores += evaluate(data, predictions, told.out / f"{arm}-results.jsonl", metrics, limit=told.limit)
-    print(summary(scores, baselines.keep(told.out, samples, load(metrics))))
+        scores.append(
+            evaluate(
+                told.test_set, predictions, told.out / f"{arm}-results.jsonl", metrics, scenarios=told.scenarios,
+                limit=told.limit, workers=told.workers, backend=told.backend,
+            )
+        )  # fmt: skip
+    fixed = baselines.keep(told.out, chosen[: told.limit], load(metrics))
+    print(summary(chain.from_iterable(scores), fixed))
     files = [f"--{arm}-results {told.out / f'{arm}-results.jsonl'}" for arm in ARMS]
     print(f"next: python {Path(sys.argv[0]).with_name('stats_analysis.py')} {' '.join(files)}")
-    return INCONCLUSIVE if out_of_budget(scores) else 0
-
-
-def every_metric(samples: Sequence[Sample]) -> list[str]:
-    """All metrics that fit the samples; those that a judge is paid for only where one is named."""
-    judged = paid(EVALUATORS) if os.environ.get("JUDGE_BASE_URL") else []
-    return [*fitting(sample.scenario for sample in samples), *judged]
+    return INCONCLUSIVE if any(map(out_of_budget, scores)) else 0
 
 
 def generate(told: argparse.Namespace, arm: str, data: Path) -> Path:
@@ -100,23 +103,12 @@ def generate(told: argparse.Namespace, arm: str, data: Path) -> Path:
     return out
 
 
-def names(text: str) -> list[str]:
-    """The names in a list with commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def gather(paths: Sequence[Path], scenarios: str | None, out: Path) -> Path:
-    """The test sets as one file in the output folder, which is never replaced by another.
+def gather(chosen: Sequence[Sample], out: Path) -> Path:
+    """The samples as one file in the output folder, which is never replaced by another.
 
     Raises:
-        UserError: a repeated id, no sample left, or other samples in the output folder.
+        UserError: a repeated id, or other samples in the output folder.
     """
-    samples = [sample for path in paths for sample in read_samples(path)]
-    wanted = set(names(scenarios or ""))
-    have = sorted({sample.scenario for sample in samples})
-    if missing := sorted(wanted - set(have)):
-        raise UserError(f"--scenarios: none of {', '.join(missing)}", wanted=", ".join(have), seen=scenarios or "")
-    chosen = [sample for sample in samples if not wanted or sample.scenario in wanted]
     if len({sample.id for sample in chosen}) < len(chosen):
         raise UserError("--test-set: ids repeat", wanted="an id once in all files", seen=f"{len(chosen)} samples")
     path = out / "test.jsonl"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from filelock import FileLock
 
 from sluicegate import jsonl
+from sluicegate.cli import run
 from sluicegate.errors import UserError
 from sluicegate.evaluate import evaluate, summary
-from sluicegate.evaluators import exact_match
+from sluicegate.evaluators import exact_match, fitting
 from sluicegate.records import Prediction, Sample, Score
 
 METRICS = ["exact_match"]
@@ -43,7 +45,7 @@ class Files:
         jsonl.write(self.predictions, predictions)
 
     def evaluate(self, metrics: Sequence[str] = METRICS, *, limit: int | None = None, workers: int = 2) -> list[Score]:
-        return evaluate(self.data, self.predictions, self.out, metrics, limit=limit, workers=workers)
+        return list(evaluate(self.data, self.predictions, self.out, metrics, limit=limit, workers=workers))
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from sluicegate.evaluate import evaluate
-from sluicegate.evaluators import exact_match
+from sluicegate.evaluators import exact_match, fitting
 judge = exact_match.score
 def slowly(sample, prediction):
     time.sleep(0.05)
@@ -310,3 +312,96 @@ def test_a_folder_is_no_score_file(files: Files, tmp_path: Path, monkeypatch: py
     for files.out in (tmp_path, Path(), Path("..")):
         with pytest.raises(UserError, match="is a folder"):
             files.evaluate()
+
+
+def two_sets(folder: Path) -> list[str]:
+    """Two scenarios in two files, an answer to each of their samples, and the options that name them."""
+    for scenario in ("python", "bugfix"):
+        samples = [Sample(f"{scenario}-{n}", "p", f"x = {n}", scenario=scenario) for n in range(3)]
+        jsonl.write(folder / f"{scenario}.jsonl", samples)
+    names = [f"{scenario}-{n}" for scenario in ("python", "bugfix") for n in range(3)]
+    jsonl.write(folder / "answers.jsonl", [Prediction(name, "m", 0, "x = 1", 1, 0.1, "stop") for name in names])
+    sets = ["--test-sets", str(folder / "python.jsonl"), str(folder / "bugfix.jsonl")]
+    return ["evaluate", *sets, "--predictions", str(folder / "answers.jsonl"), "--out", str(folder / "scores.jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("words", "samples", "metrics"),
+    [
+        (["--metrics", "exact_match, length"], 6, ["exact_match", "length"]),
+        (["--metrics", "exact_match", "--scenarios", "bugfix", "--limit", "2"], 2, ["exact_match"]),
+        (["--metrics", "exact_match", "--scenarios", "bugfix,python", "--backend", "threads"], 6, ["exact_match"]),
+        (["--all-metrics", "--limit", "1"], 1, fitting(["python"])),
+    ],
+)
+def test_the_command_takes_several_sets_scenarios_and_metrics(
+    tmp_path: Path, words: list[str], samples: int, metrics: list[str]
+) -> None:
+    assert run([*two_sets(tmp_path), *words]) == 0
+    rows = jsonl.read(Score, tmp_path / "scores.jsonl")
+    assert len({row.sample_id for row in rows}) == samples
+    assert {row.metric for row in rows} == set(metrics)
+    assert len(rows) == samples * len(metrics)
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        (["--metrics", "exact_mach"], "metric 'exact_mach': unknown", "did you mean exact_match?"),
+        (["--scenarios", "bugfx"], "--scenarios: none of bugfx", "did you mean bugfix?"),
+        (["--backend", "proceses"], "backend 'proceses': unknown", "did you mean processes?"),
+        (["--limit", "0"], "limit: too small", "0"),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path, words: list[str], what: str, hint: str) -> None:
+    with pytest.raises(UserError) as refused:
+        run([*two_sets(tmp_path), *words])
+    assert (refused.value.what, refused.value.seen) == (what, hint)
+    assert not (tmp_path / "scores.jsonl").exists()
+
+
+def test_an_id_in_two_sets_is_named(tmp_path: Path) -> None:
+    words = two_sets(tmp_path)
+    words.insert(2, str(tmp_path / "bugfix.jsonl"))
+    with pytest.raises(UserError, match="ids repeat"):
+        run(words)
+
+
+def test_scenarios_that_are_added_keep_what_is_there(tmp_path: Path) -> None:
+    words = [*two_sets(tmp_path), "--metrics", "exact_match"]
+    run([*words, "--scenarios", "bugfix"])
+    run([*words, "--scenarios", "python"])
+    added = (tmp_path / "scores.jsonl").read_bytes()
+    (tmp_path / "scores.jsonl").unlink()
+    run(words)
+    assert (tmp_path / "scores.jsonl").read_bytes() == added
+
+
+def test_neither_predictions_nor_scores_are_held(files: Files) -> None:
+    """The texts of 3,000 answers of 10,000 characters, and their rows, pass through: a tenth of them is in memory."""
+    text = "x" * 10_000
+    jsonl.write(files.predictions, (prediction(n % 4, n // 4, f"{text}{n}") for n in range(3000)))
+    tracemalloc.start()
+    try:
+        found = evaluate(files.data, files.predictions, files.out, METRICS, workers=2)
+        summary(found)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 3000
+    assert peak < 3_000_000
+
+
+def test_predictions_with_a_mark_and_windows_line_ends_are_read(files: Files) -> None:
+    text = files.predictions.read_text()
+    files.predictions.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\r\n")
+    assert [row.value for row in files.evaluate()] == [1.0, 0.0] * 4
+
+
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_a_bad_line_of_the_predictions_is_named(files: Files, place: int) -> None:
+    lines = files.predictions.read_text().splitlines()
+    lines[place] = lines[place][:-9]
+    files.predictions.write_text("\n".join(lines))
+    with pytest.raises(UserError, match=rf"predictions\.jsonl:{place + 1}: "):
+        files.evaluate()

@@ -25,6 +25,8 @@ SIZES = {
     "scenario": "one scenario, split 70/15/15",
     "all": "all scenarios, split 70/15/15",
 }
+METRICS = "functional_correctness,exact_match"
+IMPORTED = ("humaneval", "mbpp", "quixbugs", "spider", "hf", "openai-chat", "alpaca", "csv")
 K8S_CHECK = "Say what is wrong with manifests, with the remedy; or write hardened copies of them."
 K8S_CHECKS = "List the checks."
 K8S_CODES = "exit codes: 0 nothing to mend, 10 something to mend, 2 you must do something, 1 our bug, 130 interrupted"
@@ -127,6 +129,7 @@ def _add_data(parts: Parts) -> None:
         _data_part(inner, "enrich", "Fill in the metadata that parsing the answers can tell; authored fields stay.")
     )
     _add_audit(_data_part(inner, "audit", "Try every sample of a data set, and say all that is wrong."))
+    _add_import(_data_part(inner, "import", "Make samples of others' data sets, or of documented code in a checkout."))
 
 
 def _data_part(inner: Parts, name: str, text: str) -> argparse.ArgumentParser:
@@ -203,6 +206,22 @@ def _add_audit(part: argparse.ArgumentParser) -> None:
     part.add_argument("--json", action="store_true", help="print all that was found as JSON")
 
 
+def _add_import(part: argparse.ArgumentParser) -> None:
+    part.add_argument("files", nargs="*", type=Path, metavar="FILE", help="of --format; quixbugs and hf take a folder")
+    part.add_argument("--format", choices=IMPORTED, help="what the files hold")
+    part.add_argument("--from-git", type=Path, metavar="DIR", help="mine a local checkout, as it was committed")
+    part.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets <scenario>/samples.jsonl")
+    part.add_argument("--licence", metavar="SPDX", help="of what does not say it itself")
+    part.add_argument("--scenario", help="of all samples (default: the format's)")
+    part.add_argument("--language", help="of all samples (default: the format's)")
+    for name in ("prompt", "completion", "tests"):
+        part.add_argument(f"--{name}-column", metavar="NAME", help=f"csv and hf: which it is (default: {name})")
+    part.add_argument("--databases", type=Path, metavar="DIR", help="spider: of <db_id>/<db_id>.sqlite")
+    part.add_argument("--rows", type=int, metavar="N", help="spider: at most N of a table (default: 50)")
+    part.add_argument("--strict", action="store_true", help="write nothing where a row cannot be read")
+    part.add_argument("--force", action="store_true", help="replace files that differ")
+
+
 def _add_k8s_data(part: argparse.ArgumentParser) -> None:
     part.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="real manifests, a folder a repository")
     part.add_argument("--synthesize", type=int, metavar="N", help="manifests made from a grammar")
@@ -268,12 +287,35 @@ def _add_generate(parts: Parts) -> None:
 
 def _add_evaluate(parts: Parts) -> None:
     part = _part(parts, "evaluate", "Score predictions; resumes what was begun.")
-    part.add_argument("--data", type=Path, required=True, metavar="FILE", help="samples with tests (JSONL)")
+    part.add_argument(
+        "--data",
+        "--test-set",
+        "--test-sets",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="samples with tests (JSONL); several files count as one",
+    )
     part.add_argument("--predictions", type=Path, required=True, metavar="FILE", help="predictions (JSONL)")
     part.add_argument("--out", type=Path, required=True, metavar="FILE", help="scores (JSONL)")
-    part.add_argument("--metrics", default="functional_correctness,exact_match", help="comma-separated")
-    part.add_argument("--limit", type=int, help="only the first N samples")
-    part.add_argument("--workers", type=int, help="programs run side by side (default: the cores)")
+    metrics = part.add_mutually_exclusive_group()
+    metrics.add_argument(
+        "--metrics",
+        default=METRICS,
+        metavar="NAME[,NAME…]",
+        help=f"default: {METRICS}",
+    )
+    metrics.add_argument("--all-metrics", action="store_true", help="every one that fits the samples")
+    part.add_argument("--scenarios", metavar="NAME[,NAME…]", help="only samples of these")
+    part.add_argument("--limit", type=int, metavar="N", help="only the first N samples")
+    part.add_argument("--workers", type=int, metavar="N", help="answers judged side by side (default: the cores)")
+    part.add_argument(
+        "--backend",
+        default="threads",
+        metavar="NAME",
+        help="where answers are judged: threads (default), processes, ray or dask",
+    )
 
 
 def _add_cost(parts: Parts) -> None:

@@ -112,7 +112,7 @@ PAIRS = ("folder", "synthesize", "imported", "intents", "depth", "version", "aug
 
 def data(arguments: Namespace) -> int:
     """The data files of a stage, or what is done to the sets that they are built from."""
-    other = {"k8s": _pairs, "audit": _audit, "enrich": _enrich, "arms": _arms}
+    other = {"k8s": _pairs, "audit": _audit, "enrich": _enrich, "arms": _arms, "import": _import}
     return other.get(arguments.size, _sized)(arguments)
 
 
@@ -159,6 +159,34 @@ def _audit(arguments: Namespace) -> int:
         arguments.folder, scenario=arguments.scenario, workers=arguments.workers, mutants=arguments.mutants,
         tokenizers=arguments.tokenizer, as_json=arguments.json,
     )  # fmt: skip
+    print(text)
+    return code
+
+
+COLUMNS = ("prompt_column", "completion_column", "tests_column")
+OF_FORMATS = ("scenario", "language", *COLUMNS, "databases", "rows", "strict")
+"""Options of `data import` that mean something with --format alone."""
+
+
+def _import(arguments: Namespace) -> int:
+    if bool(arguments.format) == bool(arguments.from_git) or bool(arguments.format) != bool(arguments.files):
+        raise UserError("data import: what?", wanted="--format NAME FILE…, or --from-git DIR", seen="neither, or both")
+    if arguments.from_git:
+        if given := [name.replace("_", "-") for name in OF_FORMATS if getattr(arguments, name) not in (None, False)]:
+            raise UserError(f"data import: --{given[0]} needs --format", wanted="--from-git DIR", seen=f"--{given[0]}")
+        from sluicegate.data.mining.command import command as mine
+
+        print(mine(arguments.from_git, arguments.out, licence=arguments.licence or "", force=arguments.force))
+        return 0
+    from sluicegate.data.importers import ROWS, Asked
+    from sluicegate.data.importers.command import Order
+    from sluicegate.data.importers.command import command as read
+
+    rows = ROWS if arguments.rows is None else arguments.rows
+    prompt, completion, tests = (getattr(arguments, name) or "" for name in COLUMNS)
+    asked = Asked(prompt, completion, tests, arguments.databases, rows)
+    order = Order(arguments.format, asked, arguments.scenario or "", arguments.language or "", arguments.licence or "")
+    text, code = read(order, arguments.files, arguments.out, strict=arguments.strict, force=arguments.force)
     print(text)
     return code
 
@@ -211,21 +239,18 @@ def generate(arguments: Namespace) -> int:
 def evaluate(arguments: Namespace) -> int:
     """Scores."""
     from sluicegate.data.reader import read_samples
+    from sluicegate.evaluate import choose_metrics, choose_scenarios, out_of_budget, summary
     from sluicegate.evaluate import evaluate as score
-    from sluicegate.evaluate import out_of_budget, summary
     from sluicegate.evaluators import baselines, load
 
-    metrics = [name.strip() for name in arguments.metrics.split(",") if name.strip()]
+    samples = [sample for path in arguments.data for sample in read_samples(path)]
+    asked = choose_scenarios(arguments.scenarios, samples)[: arguments.limit]
+    metrics = choose_metrics(None if arguments.all_metrics else arguments.metrics, asked)
     scores = score(
-        arguments.data,
-        arguments.predictions,
-        arguments.out,
-        metrics,
-        limit=arguments.limit,
-        workers=arguments.workers,
-    )
-    fixed = baselines.keep(arguments.out.parent, read_samples(arguments.data)[: arguments.limit], load(metrics))
-    print(summary(scores, fixed))
+        arguments.data, arguments.predictions, arguments.out, metrics, scenarios=arguments.scenarios,
+        limit=arguments.limit, workers=arguments.workers, backend=arguments.backend,
+    )  # fmt: skip
+    print(summary(scores, baselines.keep(arguments.out.parent, asked, load(metrics))))
     if left := out_of_budget(scores):
         print(f"evaluate: {left} of {len(scores)} rows are not judged: the judge's budget is used up", file=sys.stderr)
         print("  mend:   raise JUDGE_DOLLARS or the stage's dollars, then run the same command", file=sys.stderr)

@@ -148,3 +148,30 @@ def test_the_percentages_of_the_facts_are_not_reachable() -> None:
     for percents, items, parts in ((["101"], 16, 1), (["x"], 16, 1), (["50"], 0, 1), (["50"], 16, 0), (["nan"], 5, 1)):
         with pytest.raises(UserError, match="grim"):
             reachable(percents, items, parts)
+
+
+def similar(folder: Path, name: str, whys: list[str]) -> Path:
+    rows = [Score(f"s{n}", name, 0, SIMILARITY, n / 40, whys[n % len(whys)]) for n in range(20)]
+    passed = [Score(f"s{n}", name, 0, PASSES, float(n % 2)) for n in range(20)]
+    jsonl.write(folder / f"{name}.jsonl", [*rows, *passed])
+    return folder / f"{name}.jsonl"
+
+
+SIMILARITY = "semantic_similarity"
+ONE, RENAMED, OTHER = "minilm 0123456789ab", "copy 0123456789ab", "minilm ba9876543210"
+
+
+@pytest.mark.parametrize("whys", [[OTHER], [""], [ONE, OTHER]])
+def test_cosines_of_two_embedding_models_are_not_compared(tmp_path: Path, whys: list[str]) -> None:
+    paths = [similar(tmp_path, "c", [ONE])], [similar(tmp_path, "e", whys)]
+    with pytest.raises(UserError, match="different embedding models") as refused:
+        compare_files(*paths, primary=PASSES)
+    assert ONE in refused.value.seen and (OTHER in refused.value.seen or "name none" in refused.value.seen)
+    assert [row.metric for row in compare_files(*paths, primary=PASSES, metrics=[PASSES])] == [PASSES]
+
+
+def test_cosines_of_one_model_are_compared_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    paths = [similar(tmp_path, "c", [ONE, f"empty answer; {ONE}"])], [similar(tmp_path, "e", [RENAMED])]
+    assert {row.metric for row in compare_files(*paths, primary=PASSES)} == {PASSES, SIMILARITY}
+    unnamed = [similar(tmp_path, "c", [""])], [similar(tmp_path, "e", [""])]
+    assert {row.metric for row in compare_files(*unnamed, primary=PASSES)} == {PASSES, SIMILARITY}

@@ -40,7 +40,7 @@ def test_a_manifest_is_unwrapped_only_where_nothing_stands_around_its_fence(text
         ("react", {}, "tsx"),
         ("express", {}, "javascript"),
         ("sql", {"language": " PY "}, "python"),
-        ("", {"language": "jsx"}, "javascript"),
+        ("", {"language": "jsx"}, "tsx"),
         ("", {"language": 3}, ""),
         ("unheard of", {}, ""),
     ],

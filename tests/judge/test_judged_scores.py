@@ -51,7 +51,7 @@ class Files:
         )
 
     def evaluate(self, metrics: Sequence[str] = JUDGED[:1], **more: Any) -> list[Score]:
-        return evaluate(self.data, self.predictions, self.out, metrics, **more)
+        return list(evaluate(self.data, self.predictions, self.out, metrics, **more))
 
     @property
     def ledger(self) -> Ledger:

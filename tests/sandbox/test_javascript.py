@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -254,6 +255,20 @@ BEHAVES = {
         "const got = []; for (const x of count()) { if (x > 3) break; got.push(x); } "
         "assert.deepStrictEqual(got, [0, 1, 2, 3]);",
     ),
+    "promises both ways": (
+        "async function retry(f, times) { for (;;) try { return await f(); } catch (e) { if (!--times) throw e; } }",
+        "let n = 0; const late = async () => { if (++n < 3) throw new RangeError('no'); return new Promise((r) => "
+        "setTimeout(r, 5, n)); };\nassert.strictEqual(await retry(late, 3), 3); n = 0; "
+        "await assert.rejects(retry(late, 2), RangeError);\n"
+        "const asked = fn().mockResolvedValueOnce(7).mockRejectedValue(new Error('off'));\n"
+        "assert.strictEqual(await retry(asked, 1), 7); await assert.rejects(retry(asked, 2), /off/); "
+        "assert.deepStrictEqual(asked.calls, [[], [], []]);",
+    ),
+    "timers while the tests wait": (
+        "function after(ms, tell) { const timer = setTimeout(tell, ms); return () => clearTimeout(timer); }",
+        "const seen = []; after(5, () => seen.push(1)); after(5, () => seen.push(2))(); "
+        "await new Promise((r) => setTimeout(r, 60)); assert.deepStrictEqual(seen, [1]);",
+    ),
     "tests in functions": (
         "const add = (a, b) => a + b;",
         "describe('add', () => { it('adds', () => assert.strictEqual(add(1, 1), 2)); test('later', async () => "
@@ -363,10 +378,41 @@ def test_express_answers_are_asked_over_http(bwrap: str) -> None:
     assert outcome_of(APPLICATION, APPLICATION_TESTS, APPLICATION) == Outcome("pass", "", bwrap)
 
 
+@pytest.mark.usefixtures("express")
+def test_express_is_asked_as_with_supertest(bwrap: str) -> None:
+    program, tests = (Path(__file__).with_name("express") / name for name in ("users.js", "users.test.js"))
+    assert outcome_of(program.read_text(), tests.read_text(), program.read_text()) == Outcome("pass", "", bwrap)
+
+
+@pytest.mark.usefixtures("express")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('res.clearCookie("sid");', ""),
+        ("401", "403"),
+        ('"X-Kind"', '"X-King"'),
+        ("err.status || 500", "200"),
+        ("audit(req.body.name);", ""),
+    ],
+)
+def test_what_supertest_would_see_is_seen(bwrap: str, old: str, new: str) -> None:
+    program, tests = (Path(__file__).with_name("express") / name for name in ("users.js", "users.test.js"))
+    right = program.read_text()
+    wrong = right.replace(old, new)
+    assert wrong != right
+    assert outcome_of(wrong, tests.read_text(), right).kind == "fail"
+
+
 EXPRESS_HOSTILE = {
     "exits when asked": ("(_, response) => process.exit(0)", "error"),
     "says success to everything": ("(_, response) => response.status(200).json(true)", "fail"),
     "never answers": ("() => {}", "timeout"),
+    "says it in headers": ("(_, r) => { r.set('x-status', '200'); r.status(500).json({ sum: 3 }); }", "fail"),
+    "is no JSON": ("(_, r) => r.type('json').send('{')", "error"),
+    "patches node's http": (
+        "(_, r) => { const { ClientRequest } = require('http'); ClientRequest.prototype.end = () => {}; r.end(); }",
+        "any",
+    ),
     "breaks off": ("(request) => request.socket.destroy()", "error"),
     "answers without end": (
         "(_, r) => { r.status(201); const f = () => { while (r.write('x'.repeat(1e6))); r.once('drain', f); }; f(); }",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sluicegate.data import demo, micro
-from sluicegate.sandbox import Limits, Outcome, backends, python
+from sluicegate.sandbox import Limits, Outcome, backends, docker, python
 from sluicegate.sandbox import bwrap as bubblewrap
 from sluicegate.sandbox.backends import Choice
 
@@ -459,8 +459,10 @@ def test_where_nothing_runs_programs_it_is_our_failure(monkeypatch: pytest.Monke
 
 def test_the_last_resort_says_why_the_better_one_was_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "probe", lambda: (None, "bubblewrap is refused here: no"))
+    monkeypatch.setattr(docker, "probe", lambda: (None, "no Docker engine: no"))
     chosen = backends._found.__wrapped__("")
-    assert (chosen.name, chosen.is_safe, chosen.why) == ("rlimits", False, "bubblewrap is refused here: no")
+    assert (chosen.name, chosen.is_safe) == ("rlimits", False)
+    assert chosen.why == "bubblewrap is refused here: no; no Docker engine: no"
     assert backends._found.__wrapped__("bwrap").name == ""
 
 

@@ -123,6 +123,32 @@ def test_wrong_arguments_are_one_message_and_exit_code_2(folder: Path, words: li
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.torch
+def test_two_models_answer_and_are_scored(folder: Path) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "sluicegate.models.tiny", "base", "python.jsonl"],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    done = run(
+        "evaluate.py", "--control-model", "base", "--experiment-model", "base", "--test-set", "python.jsonl",
+        "bugfix.jsonl", "--limit", 2, "--scenarios", "bugfix", "--max-new-tokens", 4, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for arm in ("control", "experiment"):
+        answers = jsonl.read(Prediction, folder / "results" / f"{arm}-predictions.jsonl")
+        assert [(row.sample_id, row.model) for row in answers] == [("bugfix-0", arm), ("bugfix-1", arm)]
+        assert len(jsonl.read(Score, folder / "results" / f"{arm}-results.jsonl")) == 4
+
+
+def test_predictions_on_other_scenarios_too_are_no_fault(folder: Path) -> None:
+    words = [*GIVEN, "--test-sets", "python.jsonl", "bugfix.jsonl", "--metrics", "exact_match"]
+    done = run("evaluate.py", *words, "--scenarios", "bugfix", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    rows = jsonl.read(Score, folder / "results" / "control-results.jsonl")
+    assert {row.sample_id for row in rows} == {f"bugfix-{n}" for n in range(4)}
+
+
 def test_the_statistics_read_what_the_evaluation_wrote(folder: Path) -> None:
     words = [*PYTHON_ONLY, "--test-set", "python.jsonl", "--metrics", "functional_correctness"]
     assert run("evaluate.py", *words, cwd=folder).returncode == 0

@@ -158,6 +158,7 @@ BROKEN: dict[str, tuple[int, dict[str, Any]]] = {
         {"results": {f"{arm}-s0": {**RESULT, "peak_vram_gib": 9.0} for arm in ("control", "experiment")}},
     ),
     "answers": (1, {"answers": {"control-s0": {"stop": 5}, "experiment-s0": {"stop": 4, "error": 1}}}),
+    "sandboxed": (3, {"unsafe": {"control-s0": 1}, "allowed": {"control-s0": 39}}),
     "no_leak": (3, {"manifest": {**MANIFEST, "leaks": ["demo-1 = demo-7"]}}),
     "distinct_items": (3, {"repeated": (("a", "b", "c"), ("d", "e"))}),
 }
@@ -172,6 +173,24 @@ def test_each_broken_thing_is_retry_and_says_how_to_mend_it(name: str) -> None:
     assert check.remedy
     assert verdict.outcome is Outcome.RETRY
     assert verdict.next_steps
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_scores_made_without_a_sandbox_open_no_gate_unless_the_user_allowed_it(number: int) -> None:
+    def decided(**changes: Any) -> tuple[Outcome, bool | None, str]:
+        found = evidence(number, GOOD, **changes)
+        plan = replace(found.plan, train={arm: {"max_steps": 10} for arm in found.plan.train})
+        verdict = gate.decide(replace(found, plan=plan))
+        check = next(check for check in verdict.checks if check.name == "sandboxed")
+        return verdict.outcome, check.passed, check.seen
+
+    assert decided() == (Outcome.GO, True, "no program ran without one")
+    outcome, passed, seen = decided(allowed={"control-s0": 40, "experiment-s0": 40})
+    assert (outcome, passed) == (Outcome.GO, None)
+    assert seen == "80 scores of programs that ran without one (UNSAFE), as allowed"
+    outcome, passed, seen = decided(unsafe={"experiment-s0": 1})
+    assert (outcome, passed) == (Outcome.RETRY, False)
+    assert seen == "1 scores of programs that ran without one (UNSAFE)"
 
 
 @pytest.mark.parametrize(

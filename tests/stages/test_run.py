@@ -18,7 +18,8 @@ from sluicegate.errors import Interrupted, UserError
 from sluicegate.judge import Note
 from sluicegate.records import Outcome, Prediction, Sample, Score, Verdict, from_json, to_json
 from sluicegate.runners import Job, Result
-from sluicegate.stages import evidence, ledger, register
+from sluicegate.sandbox import backends
+from sluicegate.stages import evidence, gate, ledger, register
 from sluicegate.stages import run as stages
 from sluicegate.stages.budget import Meter
 from sluicegate.stages.plan import Plan, resolve
@@ -41,6 +42,7 @@ class Puppet:
 
     right: dict[str, int] = field(default_factory=lambda: {"control": 10, "experiment": 25})
     sandbox_is_broken: bool = False
+    why: str = "pass [bwrap]"
     leaks: list[str] = field(default_factory=list)
     copies: bool = False
     fails: dict[str, Callable[[], Result]] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class Puppet:
         rows = [
             Score(row.sample_id, name, row.draw, metric, None, "infra: no sandbox")
             if self.sandbox_is_broken and row.draw
-            else Score(row.sample_id, name, row.draw, metric, float(int(row.sample_id[1:]) < right))
+            else Score(row.sample_id, name, row.draw, metric, float(int(row.sample_id[1:]) < right), self.why)
             for metric in DEMO.metrics
             for row in answers
         ]
@@ -292,6 +294,34 @@ def test_what_could_not_be_judged_is_judged_again_once_it_is_mended(puppet: Pupp
     assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
     assert puppet.done == [*STEPS[-3:]]
     assert len(folder.attempts(order.runs, "demo", 2)) == 1
+
+
+def test_programs_that_ran_without_a_sandbox_are_scored_again_once_there_is_one_or_the_user_allows_it(
+    puppet: Puppet, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has(*, sandbox: bool) -> None:
+        monkeypatch.setattr(backends, "choose", lambda: SimpleNamespace(is_safe=sandbox))
+
+    stages.run_through(order, 1, quiet)
+    monkeypatch.delenv("ALLOW_UNSAFE_EXEC")
+    has(sandbox=False)
+    puppet.why = "pass [rlimits, UNSAFE]"
+    for _ in range(2):
+        verdict = stages.run_stage(order, 2, quiet)
+        assert verdict.outcome is Outcome.RETRY
+        assert [check.name for check in verdict.checks if check.passed is False] == ["sandboxed"]
+        assert "ALLOW_UNSAFE_EXEC=1" in verdict.next_steps[0]
+    assert puppet.done.count("evaluate control-s0") == 2, "once in each stage: nothing better is to be had yet"
+    has(sandbox=True)
+    puppet.why = "pass [bwrap]"
+    assert stages.run_stage(order, 2, quiet).outcome is Outcome.GO
+    has(sandbox=False)
+    puppet.why = "pass [rlimits, UNSAFE, allowed]"
+    verdict = stages.run_stage(order, 3, quiet)
+    assert verdict.outcome is Outcome.GO
+    attempt = folder.attempts(order.runs, "demo", 3)[0]
+    assert gate.decide(evidence.read(attempt, 3)) == verdict, "the leave stands in the scores"
+    assert "as allowed" in (attempt / "report.html").read_text()
 
 
 def test_changed_samples_are_a_new_attempt_and_unchanged_ones_are_not(

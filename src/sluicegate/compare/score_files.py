@@ -12,6 +12,7 @@ from sluicegate.compare.foreign import load_scores
 from sluicegate.compare.reduction import PASSES
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
+from sluicegate.evaluators import semantic_similarity
 from sluicegate.records import Comparison, Score
 from sluicegate.stats.pairing import some
 
@@ -47,6 +48,8 @@ def compare_files(
         [row for path in paths for row in load_scores(path, metrics=named)] for paths in (control, experiment)
     )
     _refuse_two_judges([*control, *experiment], named)
+    if named is None or semantic_similarity.NAME in named:
+        _refuse_two_embeddings(before, after)
     told = names or (_named(control), _named(experiment))
     scenarios = {row.id: row.scenario for row in read_samples(data)} if data else {}
     found = compare(
@@ -97,6 +100,21 @@ def _only(control: Sequence[Score], experiment: Sequence[Score], names: tuple[st
         seen=f"both arms have {some(both)}" if both else f"{names[0]} has {some(before)}; {names[1]} has {some(after)}",
         mend="--primary METRIC" if both else "score both arms with the same metrics",
     )
+
+
+def _refuse_two_embeddings(control: Sequence[Score], experiment: Sequence[Score]) -> None:
+    """Cosines of two embedding models compare nothing, nor do those of one and of who knows which."""
+    rows = [row for row in (*control, *experiment) if row.metric == semantic_similarity.NAME and row.value is not None]
+    named = {semantic_similarity.model(row.why) for row in rows}
+    models = {name[-semantic_similarity.DIGITS :]: name for name in sorted(named)}
+    if len(models) > 1:
+        raise UserError(
+            f"{semantic_similarity.NAME}: scored by different embedding models",
+            wanted="one and the same model for all rows of both arms",
+            seen="; ".join(sorted(name or "rows that name none" for name in models.values())),
+            mend=f"move the score files away and evaluate again with one {semantic_similarity.VARIABLE}, or leave it "
+            f"out: --metrics without {semantic_similarity.NAME}",
+        )
 
 
 def _refuse_two_judges(paths: Sequence[Path], metrics: Sequence[str] | None) -> None:

@@ -31,8 +31,8 @@ WANTED = '{"prompt": "…", "completion": "…"}'
 Fault = tuple[int, str]
 
 
-class _LineError(ValueError):
-    """One fault of one line, in words."""
+class LineError(ValueError):
+    """One fault of one line, or of one item of a list, in words."""
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -94,10 +94,10 @@ def _read(text: str) -> tuple[list[tuple[int, Sample]], list[Fault]]:
     """The samples that can be read, each with its line, and a fault for each that cannot, or whose id is used twice."""
     rows: list[tuple[int, dict[str, Any]]] = []
     faults: list[Fault] = []
-    for line, item in _items(text):
+    for line, item in items(text):
         try:
-            rows.append((line, _checked(item)))
-        except _LineError as fault:
+            rows.append((line, checked(item)))
+        except LineError as fault:
             faults.append((line, str(fault)))
     samples, repeated = _with_ids(rows)
     return [(line, sample) for (line, _), sample in zip(rows, samples, strict=True)], faults + repeated
@@ -118,8 +118,8 @@ def _refuse_wide_text(path: Path) -> None:
         )
 
 
-def _items(text: str) -> Iterator[tuple[int, Any]]:
-    """Line number and parsed value, or the fault of parsing it, of each sample."""
+def items(text: str) -> Iterator[tuple[int, Any]]:
+    """Line number and parsed value, or the fault of parsing it, of each line of JSON Lines or item of a JSON list."""
     if text.lstrip().startswith("["):
         yield from _list_items(text)
         return
@@ -130,13 +130,13 @@ def _items(text: str) -> Iterator[tuple[int, Any]]:
 
 def _parsed(line: str) -> Any:
     if not line.strip():
-        return _LineError("an empty line")
+        return LineError("an empty line")
     if len(line) > LINE_LIMIT:
-        return _LineError(f"line too long: {len(line):,} characters, wanted at most {LINE_LIMIT:,}")
+        return LineError(f"line too long: {len(line):,} characters, wanted at most {LINE_LIMIT:,}")
     try:
         return _DECODER.decode(line)
     except (ValueError, RecursionError) as fault:
-        return _LineError(_why(fault, line))
+        return LineError(_why(fault, line))
 
 
 def _list_items(text: str) -> Iterator[tuple[int, Any]]:
@@ -152,14 +152,14 @@ def _list_items(text: str) -> Iterator[tuple[int, Any]]:
             if rest < len(text):
                 yield (
                     line,
-                    _LineError(f"not JSON: text after the end of the list: {_short(text[rest : rest + 100])}"),
+                    LineError(f"not JSON: text after the end of the list: {_short(text[rest : rest + 100])}"),
                 )
             return
         if wanted_comma:
             if sign != ",":
                 yield (
                     line,
-                    _LineError(f"not JSON: wanted ',' or ']' after an item, seen {sign or 'the end of the file'!r}"),
+                    LineError(f"not JSON: wanted ',' or ']' after an item, seen {sign or 'the end of the file'!r}"),
                 )
                 return
             position, wanted_comma = position + 1, False
@@ -167,10 +167,10 @@ def _list_items(text: str) -> Iterator[tuple[int, Any]]:
         try:
             item, end = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError) as fault:
-            yield getattr(fault, "lineno", line), _LineError(_why(fault, text[position : position + 100]))
+            yield getattr(fault, "lineno", line), LineError(_why(fault, text[position : position + 100]))
             return
         too_long = end - position > LINE_LIMIT
-        yield line, _LineError(f"item too long: {end - position:,} characters") if too_long else item
+        yield line, LineError(f"item too long: {end - position:,} characters") if too_long else item
         position, wanted_comma = end, True
 
 
@@ -184,7 +184,7 @@ def _why(fault: Exception, line: str) -> str:
     """A parser's complaint in words that help; the text at fault is shown, never all of a long one."""
     if isinstance(fault, RecursionError):
         return f"nested too deep, wanted at most {DEPTH_LIMIT} levels: {_short(line)}"
-    if isinstance(fault, _LineError):
+    if isinstance(fault, LineError):
         return str(fault)
     if isinstance(fault, json.JSONDecodeError):
         return f"not JSON: {fault.msg[:1].lower()}{fault.msg[1:]} (column {fault.colno}): {_short(line)}"
@@ -200,37 +200,37 @@ def _no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise _LineError(f"field {twice!r} is given twice")
+        raise LineError(f"field {twice!r} is given twice")
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _LineError(f"{name} is not JSON: leave the field out, or use text")
+    raise LineError(f"{name} is not JSON: leave the field out, or use text")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
 
 
-def _checked(item: Any) -> dict[str, Any]:
+def checked(item: Any) -> dict[str, Any]:
     """The fields of a sample, in our spelling.
 
     Raises:
-        _LineError: every fault of the sample, in one message.
+        LineError: every fault of the sample, in one message.
     """
-    if isinstance(item, _LineError):
+    if isinstance(item, LineError):
         raise item
     if not isinstance(item, dict):
-        raise _LineError(f"wanted an object such as {WANTED}, seen {_kind(item)}")
-    inside = _fault_inside(item)
+        raise LineError(f"wanted an object such as {WANTED}, seen {_kind(item)}")
+    inside = fault_inside(item)
     if inside:
-        raise _LineError(inside)
+        raise LineError(inside)
     fields, faults = _in_our_spelling(item)
     faults += [fault for name, value in fields.items() if (fault := _field_fault(name, value))]
     for name, other in (("prompt", "intent"), ("completion", "yaml")):
         if name not in fields:
             faults.append(f"{name} is missing (or {other})")
     if faults:
-        raise _LineError("; ".join(faults))
+        raise LineError("; ".join(faults))
     return fields
 
 
@@ -272,7 +272,7 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _fault_inside(item: Any) -> str:
+def fault_inside(item: Any) -> str:
     """A value that files or tokenizers cannot hold: NUL, half a surrogate pair, infinity, endless nesting."""
     todo = [(item, 1)]
     while todo:

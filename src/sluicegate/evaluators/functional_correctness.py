@@ -1,10 +1,11 @@
-r"""Whether the answer does what the sample's hidden tests ask of it: 1 or 0, in Python, JavaScript, TypeScript or SQL.
+r"""Whether the answer does what the sample's hidden tests ask: 1 or 0, in Python, JavaScript, TypeScript, React or SQL.
 
 The candidate is the answer's first block between fences in the first column, or all of it (`answer.program`).
 
 Python: the tests are statements that run with the candidate's names, and then every `test_…` function that
 they define. JavaScript and TypeScript: statements and functions given to `test`, in node, and applications
-of Express asked over HTTP. SQL: databases and, where wanted, hard-coded rows. The sample's completion is the
+of Express asked over HTTP. React (JSX, TSX): the same, with Testing Library on a page that shows what the
+components show. SQL: databases and, where wanted, hard-coded rows. The sample's completion is the
 reference; docs/sandbox.md has the formats.
 
 Candidates run in a sandbox that the expected values never enter; what it protects against and what not is

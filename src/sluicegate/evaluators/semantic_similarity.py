@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,9 @@ NAME = "semantic_similarity"
 VARIABLE: Final = "EMBEDDING_MODEL"
 READ: Final = 20_000
 """Characters that are given to a model; its window is shorter."""
+DIGITS: Final = 12
+"""Of the digest that tells models apart, whatever their folders are called."""
+_NAMED: Final = re.compile(rf"\S [0-9a-f]{{{DIGITS}}}$")
 _lock = Lock()
 
 
@@ -50,6 +54,15 @@ def _judged(sample: Sample, prediction: Prediction) -> tuple[float | None, str]:
         return 0.0, f"{answer.EMPTY}; {model.name}"
     cosine = float(_embedded(folder, told.text) @ _embedded(folder, asked.text))
     return min(1.0, max(0.0, cosine)), model.name
+
+
+def model(why: str) -> str:
+    """The model that a score's reason names, its last `DIGITS` being the digest; empty for none.
+
+    >>> model("minilm 0123456789ab"), model("empty answer; minilm 0123456789ab"), model("by hand")
+    ('minilm 0123456789ab', 'minilm 0123456789ab', '')
+    """
+    return why.removeprefix(f"{answer.EMPTY}; ") if _NAMED.search(why) else ""
 
 
 class _NoModelError(Exception):
@@ -85,14 +98,14 @@ def _loaded(folder: str) -> _Model:
 
 
 def _digest(folder: Path) -> str:
-    """12 hex digits over the configuration and weights, in the order of their names."""
+    """Hex digits over the configuration and weights, in the order of their names."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".json", ".safetensors", ".bin", ".txt") and path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode())
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:DIGITS]
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ proxies in the place of the candidate's names; the candidate lives inside, is as
 answers in a typed format of plain data (`codec`). Forging an answer is answering: exit codes, printed words,
 patched assertions and objects that equal everything have no say in a verdict.
 
-What it protects against, with the backend `bwrap`: reading the tests, the user's files, environment or
+What it protects against, with the backends `bwrap` and `docker`: reading the tests, the user's files, environment or
 network; writing anywhere but to memory that is given back; outliving the run (processes, threads, files,
 groups); starving the machine (time, CPU, memory, processes, files, output); signalling or tracing anything
 outside; touching the next program, which has a sandbox of its own; system calls that it has no use for.
@@ -26,6 +26,7 @@ LANGUAGES = {
     "python": "sluicegate.sandbox.python",
     "javascript": "sluicegate.sandbox.javascript",
     "typescript": "sluicegate.sandbox.typescript",
+    "tsx": "sluicegate.sandbox.react",
     "sql": "sluicegate.sandbox.sql",
 }
 """Language → the module that runs it: `run(candidate, tests, reference) -> Outcome`."""

@@ -31,6 +31,7 @@ LINKED = ("/bin", "/lib", "/lib32", "/lib64", "/libx32")
 SHARED = ("/tmp", "/dev/shm")  # noqa: S108 - a program's own
 FOLDER = "/tmp/work"  # noqa: S108 - in its own /tmp
 """Where a program runs."""
+IN_CONTAINERS = "--security-opt seccomp=docker/seccomp-bwrap.json (docs/sandbox.md, In containers)"
 INODES = 16_384
 """Files and folders in each of a program's own folders."""
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -75,7 +76,13 @@ def probe() -> tuple[Flavour | None, str]:
         if done.returncode == 0:
             return flavour, ""
         said = (done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}").splitlines()[-1]
-    return None, f"bubblewrap is refused here: {said[:200]}"
+    where = f"; in a container it needs {IN_CONTAINERS}" if in_container() else ""
+    return None, f"bubblewrap is refused here: {said.partition(' See <')[0][:200]}{where}"
+
+
+def in_container() -> bool:
+    """Whether this is a container of Docker or Podman."""
+    return any(os.path.exists(path) for path in ("/.dockerenv", "/run/.containerenv"))  # noqa: PTH110
 
 
 def _trial(flavour: Flavour) -> str:
@@ -123,8 +130,8 @@ def limited(flavour: Flavour, limits: Limits, *, has_group: bool) -> dict[str, A
 
 
 def _options(flavour: Flavour, modules: str = "") -> list[str]:
-    argv = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
+    argv = [shutil.which("bwrap") or "bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
     for capability in ("SYS_ADMIN", "NET_ADMIN", *(("SETUID", "SETGID") if flavour.is_root else ())):
         argv += ["--cap-add", f"CAP_{capability}"]  # for the keepers; a candidate has none
     if not flavour.is_root:

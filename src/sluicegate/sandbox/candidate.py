@@ -31,7 +31,7 @@ class Candidate:
         output: the pipe that standard output and error write to.
         talk: the socket to its keeper.
         folder: of its own on this side, or empty.
-        has_namespaces: which die with the keeper; else the keeper looks for what is left.
+        has_namespaces: which die with the keeper; else it says when nothing is left.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class Candidate:
         """The candidate's own number, where it has no namespace."""
         self.status: int | None = None
         self.cpu_s = 0.0
+        self.killed, self.refused = 0, 0
+        """Processes that were killed for memory and that were refused, where its keeper counts them."""
         self.is_silent = False
         """Whether the keeper has said all that it will."""
         self.ended = -1
@@ -86,6 +88,8 @@ class Candidate:
                 self.status, self.cpu_s = int(rest[0]), float(rest[1])
                 with contextlib.suppress(OSError):
                     self.stream.shutdown(socket.SHUT_RDWR)  # what it left running does not answer for it
+            elif word == b"U":
+                self.killed, self.refused = int(rest[0]), int(rest[1])
             elif word == b"E":
                 self.is_silent = True
 

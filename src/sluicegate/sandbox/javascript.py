@@ -56,8 +56,8 @@ def run(candidate: str, tests: str, *, reference: str = "", limits: Limits = LIM
     languages = {
         "modules": modules,
         "node": os.path.realpath(node),
-        "inside": _text("inside"),
-        "referee": _text("referee"),
+        "inside": text("peer", "inside") + "serveCandidate();\n",
+        "referee": text("peer", "requests", "referee") + "main();\n",
     }
     return python.run(candidate, tests, reference=reference, limits=limits, backend=backend, other=languages)
 
@@ -73,5 +73,6 @@ def packages(source: str) -> set[str]:
 
 
 @functools.cache
-def _text(end: str) -> str:
-    return "".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("peer", end))
+def text(*names: str) -> str:
+    """The code of one end, from its files in turn."""
+    return "".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names)

@@ -38,7 +38,8 @@ main()
 """
 """Starts a worker from these files alone: nothing else that is installed is in reach of the tests."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-"""All that a worker inherits; with a fixed hash seed the order of a set is the same in every run."""
+"""All that a worker inherits, but the PATH, by which it finds bubblewrap and node; with a fixed hash seed the order of
+a set is the same in every run."""
 START_S = 60.0
 SILENCE_S = 60.0
 """A worker that says nothing this long after its program's deadline is taken for dead."""
@@ -150,7 +151,7 @@ class Worker:
         try:
             self.process = subprocess.Popen(
                 _command(chosen, self.folder),
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)},
                 cwd=self.folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -219,8 +220,8 @@ ENDING_S = 15.0
 
 
 def _command(chosen: Choice, folder: str) -> Sequence[str]:
-    flavour = json.dumps(asdict(chosen.flavour)) if chosen.flavour else "null"
-    return [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", LAUNCH, str(ROOT), folder, flavour, chosen.modules]
+    told = json.dumps({name: value and asdict(value) for name, value in chosen.parts.items()})
+    return [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", LAUNCH, str(ROOT), folder, told, chosen.modules]
 
 
 def _write_all(stream: int, data: bytes, until: float) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-from sluicegate.sandbox import bwrap, cgroup, referee, rlimits
+from sluicegate.sandbox import bwrap, cgroup, docker, referee, rlimits
 from sluicegate.sandbox.candidate import Candidate, LostError, opened, wait_end
 from sluicegate.sandbox.launch import Launch, bundle, command
 from sluicegate.sandbox.limits import Limits
@@ -33,6 +33,7 @@ from sluicegate.sandbox.referee import GONE, OUT_OF_MEMORY, Reference, Told
 STREAM = 3
 MESSAGE_LIMIT = 2**20
 START_S = 60.0
+LEAVING_S = 10.0
 OWN_BYTES, OWN_PROCESSES = 64 * 2**20, 6
 """Of the interpreter and the keepers, which are in the same group."""
 REFEREE_BYTES = 2 * 2**30
@@ -43,16 +44,24 @@ class Worker:
 
     Args:
         folder: for the folders of programs and tests.
-        flavour: of bwrap; None for rlimits.
+        flavour: of bwrap, or None.
+        engine: of docker, or None; neither is rlimits.
         modules: a folder of node packages, or empty.
     """
 
-    def __init__(self, folder: str, flavour: bwrap.Flavour | None, modules: str = "") -> None:
-        self._folder, self._flavour = folder, flavour
+    def __init__(
+        self, folder: str, flavour: bwrap.Flavour | None, engine: docker.Engine | None, modules: str = ""
+    ) -> None:
+        self._folder, self._flavour, self._engine, self._modules = folder, flavour, engine, modules
         self._group = own_group() if flavour is not None else None
         self._limits: Limits | None = None
-        self._launch: Launch = rlimits.launch(modules) if flavour is None else bwrap.launch(flavour, modules)
-        self._code = bundle(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+        own = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+        if engine is not None:
+            self._launch: Launch = docker.launch(engine, os.path.dirname(own))  # noqa: PTH120
+            self._code, self._command = docker.source(own), self._launch.argv
+        else:
+            self._launch = rlimits.launch(modules) if flavour is None else bwrap.launch(flavour, modules)
+            self._code, self._command = bundle(own), command(self._launch)
         self._number = 0
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -78,11 +87,13 @@ class Worker:
                     os._exit(71)
                 if self._group is not None:
                     self._group.enter(0)
+                elif self._engine is None:
+                    _first_to_go()
                 os.dup2(theirs.fileno(), STREAM)
 
             with open(os.devnull, "rb") as null:  # noqa: PTH123 - takes the number 3 if that is free
                 self._zygote = subprocess.Popen(
-                    command(self._launch),
+                    self._command,
                     env={"PYTHONHASHSEED": "0"},
                     stdin=null,
                     stdout=said,
@@ -106,6 +117,8 @@ class Worker:
             raise LostError(f"{self._name()} does not start: {self._last_words()}")
 
     def _name(self) -> str:
+        if self._engine is not None:
+            return docker.NAME
         return rlimits.NAME if self._flavour is None else bwrap.NAME
 
     def _last_words(self) -> str:
@@ -118,6 +131,9 @@ class Worker:
         if self._control is not None:
             self._control.close()
         if self._zygote is not None:
+            if self._engine is not None:  # it has a container to remove
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._zygote.wait(LEAVING_S)
             kill(self._zygote.pid, group=True)
             kill(self._zygote.pid)
             self._zygote.wait()
@@ -143,12 +159,14 @@ class Worker:
         if self._group is not None and limits != self._limits:
             self._group.limit(cgroup.Limits(limits.memory_bytes + OWN_BYTES, limits.processes + OWN_PROCESSES))
             self._limits = limits
-        folder = f"{self._folder}/{self._number}-work" if self._flavour is None else ""
+        folder = f"{self._folder}/{self._number}-work" if self._name() == rlimits.NAME else ""
         candidate, files = opened(limits, folder, has_namespaces=self._flavour is not None)
         try:
             try:
                 assert self._control is not None  # noqa: S101 - it was started
-                socket.send_fds(self._control, [self._request(limits, folder, other)], files)
+                request = self._request(limits, folder, other)
+                socket.send_fds(self._control, [len(request).to_bytes(4, "big")], files)
+                self._control.sendall(request)
             finally:
                 for number in files:
                     os.close(number)
@@ -160,7 +178,9 @@ class Worker:
         return candidate
 
     def _request(self, limits: Limits, folder: str, other: dict[str, str] | None) -> bytes:
-        if self._flavour is None:
+        if self._engine is not None:
+            limited = docker.limited(limits, self._modules)
+        elif self._flavour is None:
             limited = {**rlimits.limited(limits), "folder": folder}
         else:
             limited = bwrap.limited(self._flavour, limits, has_group=self._group is not None)
@@ -174,7 +194,7 @@ class Worker:
         """Wait until the candidate asks for its program."""
         candidate.talk.settimeout(START_S)
         candidate.stream.settimeout(START_S)
-        while not candidate.session and not candidate.is_silent:
+        while self._engine is None and not candidate.session and not candidate.is_silent:
             candidate.hear()
         is_ready = candidate.stream.recv(1) == b"R"
         candidate.talk.settimeout(None)
@@ -227,6 +247,8 @@ class Worker:
         os.waitpid(child, 0)
         is_kept = self._end(candidate)
         used = self._used().since(before)
+        if self._engine is not None:
+            used = cgroup.Used(candidate.killed, candidate.refused)
         if not used.killed and (not is_kept or (why_ended == "lost" and told is None)):
             return self._lost()
         return _verdict(told, why_ended, candidate, used)
@@ -236,7 +258,7 @@ class Worker:
 
     def _lost(self) -> Told:
         """What it says when what keeps programs is gone: without a sandbox the program may have done it."""
-        if self._flavour is None:
+        if self._name() == rlimits.NAME:
             return Told("crash", "ended or stopped the process that ran it")
         return Told("infra", "the process that keeps programs is gone")
 
@@ -293,6 +315,12 @@ class Worker:
         if candidate.folder:
             remove(candidate.folder)
         return is_kept
+
+
+def _first_to_go() -> None:
+    """Where no group bounds the memory of all together, what is killed for want of it is a program, not this."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as kept:  # noqa: PTH123
+        kept.write("1000")
 
 
 def own_group() -> cgroup.Group | None:
@@ -371,7 +399,7 @@ def _become_node(request: dict[str, Any], stream: socket.socket, say: int) -> No
     other = request["other"]
     asked = {name: request[name] for name in ("tests", "candidate", "reference")}
     with open("request.json", "w", encoding="utf-8") as kept:  # noqa: PTH123
-        json.dump({**asked, "stream": stream.fileno(), "say": say}, kept)
+        json.dump({**asked, "stream": stream.fileno(), "say": say, "modules": other["modules"]}, kept)
     for number in (stream.fileno(), say):
         os.set_inheritable(number, True)
     if sys.platform == "linux":
@@ -420,8 +448,11 @@ def _requests() -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Serve requests until standard input ends."""
     folder, told, modules = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+    flavour, engine = told["flavour"], told["engine"]
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    worker = Worker(folder, bwrap.Flavour(**told) if told else None, modules)
+    worker = Worker(
+        folder, bwrap.Flavour(**flavour) if flavour else None, docker.Engine(**engine) if engine else None, modules
+    )
     os.write(1, b"ready\n")
     gc.collect()
     gc.freeze()  # or each referee would copy what its first collection touches

@@ -38,7 +38,6 @@ NEW_NAMESPACES = 0x2000_0000 | 0x0002_0000 | 0x0800_0000 | 0x4000_0000
 MS_REC_PRIVATE, MS_NOSUID_NODEV, MS_NOEXEC = 0x4000 | 0x4_0000, 2 | 4, 8
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 CAPABILITY_VERSION_3 = 0x2008_0522
-REQUEST_LIMIT = 2**16
 SWEEP_S = 8.0
 FAILED = 71
 WARM = (
@@ -82,18 +81,28 @@ def main() -> NoReturn:
     clone = _cloner()
     control.send(b"Z")
     while True:
-        data, files, _, _ = socket.recv_fds(control, REQUEST_LIMIT, 3)
-        if not data:
+        size, files, _, _ = socket.recv_fds(control, 4, 3)
+        if not size:
             os._exit(0)
-        request = json.loads(data)
+        request = json.loads(_exactly(control, int.from_bytes(size, "big")))
         if (clone() if request["namespaces"] else os.fork()) == 0:
             control.close()
             try:
-                _keep(request, files, libc)
+                keep(request, files, libc)
             finally:
                 os._exit(FAILED)
         for number in files:
             os.close(number)
+
+
+def _exactly(control: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = control.recv(size - len(data))
+        if not part:
+            os._exit(0)
+        data += part
+    return data
 
 
 def _cloner() -> Callable[[], int]:
@@ -121,7 +130,7 @@ def _cloner() -> Callable[[], int]:
     return cloned
 
 
-def _keep(request: dict[str, Any], files: list[int], libc: Any) -> NoReturn:
+def keep(request: dict[str, Any], files: list[int], libc: Any) -> NoReturn:
     """The keeper's life: fork the candidate, and say how it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -206,7 +215,7 @@ def _children() -> list[int]:
 
 def _be_the_candidate(request: dict[str, Any], stream: int, output: int, libc: Any) -> NoReturn:
     os.setsid()
-    if request["namespaces"] and request["has_proc"]:
+    if request.get("has_proc"):
         with open("/proc/self/oom_score_adj", "w") as first_to_go:  # noqa: PTH123
             first_to_go.write("1000")
     stream = os.dup2(stream, 200)  # out of the way of the numbers that it gets
@@ -220,7 +229,7 @@ def _be_the_candidate(request: dict[str, Any], stream: int, output: int, libc: A
         os.setgroups([])
         os.setresgid(request["uid"], request["uid"], request["uid"])
         os.setresuid(request["uid"], request["uid"], request["uid"])
-    if request["namespaces"]:
+    if "filter" in request:
         _give_up(request, libc)
     if "command" in request:  # another interpreter, which cannot be forked warm
         inside.confine(request)

@@ -19,8 +19,10 @@ from sluicegate.compare import Contrast
 from sluicegate.data.content import duplicates
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
+from sluicegate.evaluate.unconfined import has_leave
 from sluicegate.judge import Note
 from sluicegate.records import Check, Comparison, Prediction, Score, digest, from_json
+from sluicegate.sandbox import is_unsafe
 from sluicegate.stages import budget, register
 from sluicegate.stages.budget import Overrun
 from sluicegate.stages.plan import Model, Plan, resolve
@@ -49,6 +51,8 @@ class Evidence:
         answers: model → finish reasons of its predictions, counted.
         scored: model → its answers that have a score of the primary metric, be it None.
         judged: model → those of them that have a value.
+        unsafe: model → its scores of programs that ran without a sandbox, and without the user's leave.
+        allowed: model → those that had it.
         judging: dollars that judging cost.
         judges: model → who judged its answers, where somebody did.
         comparisons: primary metric first.
@@ -71,6 +75,8 @@ class Evidence:
     answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scored: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, int] = field(default_factory=dict)
+    unsafe: Mapping[str, int] = field(default_factory=dict)
+    allowed: Mapping[str, int] = field(default_factory=dict)
     judging: float = 0.0
     judges: Mapping[str, Note] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
@@ -183,6 +189,8 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl", name) for name in names},
         scored={name: len(_answers(scores[name], the_study.primary)) for name in names},
         judged={name: len(_answers(scores[name], the_study.primary, valued=True)) for name in names},
+        unsafe={name: sum(is_unsafe(row.why) for row in scores[name]) for name in names},
+        allowed={name: sum(has_leave(row.why) for row in scores[name]) for name in names},
         judging=_judging(scores, judges),
         judges=judges,
         comparisons=_comparisons(pairs) if pairs.exists() else (),

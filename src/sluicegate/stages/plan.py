@@ -13,7 +13,7 @@ from types import MappingProxyType
 from sluicegate.data.changes import change_of
 from sluicegate.study import Scalar, Study
 
-SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete", "stable")
+SHARED = ("within_budget", "steps_ended", "arms_trained", "tracking_complete", "stable", "sandboxed")
 BEGUN = ("registered", "former_go")
 BUILT = ("prompt_parity", "no_leak", "distinct_items", "fresh_items")
 """Criteria of the data alone: looked at once these are built, so that nothing is trained on invalid ones."""

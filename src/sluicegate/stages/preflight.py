@@ -16,15 +16,19 @@ from pathlib import Path
 import psutil
 
 from sluicegate.errors import UserError
+from sluicegate.evaluate.unconfined import VARIABLE
 from sluicegate.evaluators import EVALUATORS, paid
 from sluicegate.judge import settings
 from sluicegate.records import Check
+from sluicegate.sandbox.backends import choose
 from sluicegate.study import Study
 
 DISK_GIB, MEMORY_GIB = 2.0, 2.0
 GPU_DISK_GIB = 40.0
 TRAINING = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors")
 NEEDED = ("JUDGE_BASE_URL", "JUDGE_MODEL", "JUDGE_PRICES")
+RUNNING = frozenset({"functional_correctness"})
+"""The metrics that run programs."""
 JUDGING = ("mlflow", "jinja2", "matplotlib")
 
 
@@ -32,7 +36,7 @@ def look(study: Study, runs: Path) -> tuple[Check, ...]:
     """Every check of this machine, in the order they are shown."""
     disk = GPU_DISK_GIB if study.needs_gpu else DISK_GIB
     return (python(), packages("training", TRAINING), packages("judging", JUDGING),
-            metrics(study.metrics), *judge(study.metrics), writable(runs),
+            metrics(study.metrics), *sandbox(study.metrics), *judge(study.metrics), writable(runs),
             space(runs, disk), memory(), cores(), gpu(required=study.needs_gpu))  # fmt: skip
 
 
@@ -58,6 +62,21 @@ def metrics(names: tuple[str, ...]) -> Check:
     unknown = [name for name in names if name not in EVALUATORS]
     seen = f"unknown: {', '.join(unknown)}" if unknown else ", ".join(names)
     return _check("metrics", not unknown, f"some of {', '.join(EVALUATORS)}", seen, "mend `metrics` in the study file")
+
+
+def sandbox(names: tuple[str, ...]) -> tuple[Check, ...]:
+    """Programs can be kept in while they are scored; only where a metric runs them."""
+    if not RUNNING.intersection(names):
+        return ()
+    wanted = "a sandbox for the programs that are scored"
+    found = choose()
+    if found.is_safe:
+        return (_check("sandbox", True, wanted, found.name, ""),)
+    seen = f"{found.label if found.name else 'none'}: {found.why}"
+    if found.name and os.environ.get(VARIABLE) == "1":
+        return (Check("sandbox", None, wanted, f"{seen}; allowed by {VARIABLE}=1"),)
+    remedy = f"apt-get install bubblewrap, or see docs/sandbox.md; where you trust the programs: export {VARIABLE}=1"
+    return (_check("sandbox", False, wanted, seen, remedy),)
 
 
 def judge(names: tuple[str, ...]) -> tuple[Check, ...]:

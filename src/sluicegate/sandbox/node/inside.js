@@ -2,10 +2,11 @@
 
 const STREAM = 3;
 const OUTPUT_KEPT = 2 ** 20;
+const [immediately, after] = [setImmediate, setTimeout]; // a program may put others in their places
 const leave = process.reallyExit.bind(process);
 const writeOut = process.stdout.write.bind(process.stdout);
 
-function serveCandidate() {
+function serveCandidate(prepare = () => {}) {
   const peer = new Peer(STREAM);
   let kept = "";
   process.stdout.write = (text, ...rest) => {
@@ -17,7 +18,8 @@ function serveCandidate() {
     kept = "";
     return text;
   };
-  peer.extra.load = load;
+  Object.assign(peer.extra, { load, http: (target, asked) => exchange(target, asked) });
+  prepare(peer);
   fs.writeSync(STREAM, "R");
   process.on("uncaughtException", () => {}); // a late fault of a timer answers nothing
   process.on("unhandledRejection", () => {});
@@ -28,56 +30,65 @@ async function answerAll(peer) {
   try {
     for (;;) {
       const said = peer.receive();
-      if (said.q === "http") peer.send(await exchanged(peer, said));
-      else if (said.q === "await") peer.send(await settled(peer, said));
-      else peer.send(peer.reply(said));
+      peer.send(said.q === "tick" ? await ticked(peer, said) : peer.reply(said));
     }
   } finally {
     leave(70);
   }
 }
 
-async function settled(peer, said) {
-  try {
-    return peer.worded("r", await peer.mine[said.to], [], []);
-  } catch (fault) {
-    return peer.worded("x", fault, [], []);
-  }
+async function ticked(peer, said) {
+  const [settled, patience] = peer.read(said.args, { list: [], count: 0, path: "" }, 0);
+  peer.settle(settled);
+  await new Promise((resolve) => (peer.settled.length ? immediately(resolve) : later(peer, resolve, patience)));
+  peer.wake = () => {};
+  return peer.worded("r", peer.settled.splice(0), [], []);
+}
+
+function later(peer, resolve, patience) {
+  peer.wake = resolve;
+  after(resolve, patience);
 }
 
 const SERVERS = new Map(); // what answers → its server on the private loopback
 
-async function exchanged(peer, said) {
-  const reading = { list: [], count: 0, path: "" };
-  try {
-    const [asked] = peer.read(said.args, reading, 0);
-    return peer.worded("r", await exchange(peer.mine[said.to], asked), [], []);
-  } catch (fault) {
-    return peer.worded("x", fault, [], []);
-  }
-}
-
 async function exchange(target, asked) {
-  if (!SERVERS.has(target)) SERVERS.set(target, await served(target, asked.at));
-  const { port } = SERVERS.get(target).address();
+  const http = require("node:http");
+  if (!SERVERS.has(target)) SERVERS.set(target, await served(http, target, asked.at));
+  const url = new URL(asked.path, "http://127.0.0.1");
   const { method, headers, body } = asked;
-  const response = await fetch(`http://127.0.0.1:${port}${asked.path}`, { method, headers, body, redirect: "manual" });
-  const text = await response.text();
-  return { status: response.status, headers: Object.fromEntries(response.headers), text };
+  const path = url.pathname + url.search;
+  return new Promise((resolve, reject) => {
+    const options = { host: "127.0.0.1", port: SERVERS.get(target).address().port, method, path, headers, agent: false };
+    const sent = http.request(options, (response) => {
+      const parts = [];
+      let size = 0;
+      response.on("data", (part) => {
+        size += part.length;
+        if (size > MESSAGE_LIMIT) sent.destroy(new TooLargeError("a response without end"));
+        else parts.push(part);
+      });
+      response.on("end", () => resolve({ status: response.statusCode, headers: { ...response.headers }, text: Buffer.concat(parts).toString() }));
+      response.on("error", reject);
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
 }
 
-async function served(target, at) {
+async function served(http, target, at) {
   let answers = target;
   if (at !== undefined) {
     answers = require("express")();
     answers.use(at, target);
   }
-  const server = require("node:http").createServer(answers).listen(0, "127.0.0.1");
-  await require("node:events").once(server, "listening");
+  const server = answers instanceof http.Server ? answers : http.createServer(answers);
+  if (!server.listening) server.listen(0, "127.0.0.1");
+  if (!server.listening) await require("node:events").once(server, "listening");
   return server;
 }
 
-function load(source) {
+function load(source, required = require) {
   const module = { exports: {} };
   const script = asScript(source);
   const names = declared(script);
@@ -86,10 +97,10 @@ function load(source) {
     `(function (exports, require, module, __filename, __dirname) {${script}\n;return {${picked}};\n})`,
     { filename: "candidate.js" },
   ).runInThisContext();
-  const found = body.call(module.exports, module.exports, require, module, "/tmp/work/candidate.js", "/tmp/work");
+  const found = body.call(module.exports, module.exports, required, module, "/tmp/work/candidate.js", "/tmp/work");
   const given = module.exports;
   const all = { ...found };
-  if (typeof given === "function") all[given.name || "exported"] = given;
+  if (typeof given === "function") Object.assign(all, { [given.name || "exported"]: given, "module.exports": given });
   if (given !== null && ["object", "function"].includes(typeof given)) {
     for (const name of Object.keys(given)) all[name] = given[name];
   }
@@ -111,5 +122,3 @@ function declared(script) {
   const found = script.matchAll(/^(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+([A-Za-z_$][\w$]*)/gm);
   return [...new Set([...found].map((match) => match[1]))];
 }
-
-serveCandidate();

@@ -13,6 +13,7 @@ const OBJECT_LIMIT = 200_000;
 const ERRORS = { Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError };
 const HOME = new WeakMap(); // proxy → its number at the other end
 const { apply, construct, getPrototypeOf, ownKeys } = Reflect;
+const { then } = Promise.prototype;
 
 class ProtocolError extends Error {}
 class GoneError extends Error {}
@@ -25,6 +26,12 @@ class Peer {
     this.takeOutput = () => "";
     this.showOutput = () => {};
     this.fault = null;
+    this.asking = 0; // how many requests of this end wait for their answers
+    this.waiting = new Map(); // number of a promise of the other end → what settles this end's
+    this.settled = []; // promises of this end: number, whether it was kept, value
+    [this.wake, this.waits] = [() => {}, () => {}];
+    this.free = new Set(); // numbers of functions that are the harness's own
+    this.special = { write: () => undefined, read: () => undefined };
   }
 
   // -- frames
@@ -80,14 +87,40 @@ class Peer {
     if (this.fault) throw this.fault;
     const known = { list: [], numbers: new Map() };
     this.send(JSON.stringify({ q: op, to: target, args: this.write(args, known, 0) }));
-    for (;;) {
-      const said = this.receive();
-      if (said === null || typeof said !== "object") throw this.end(new ProtocolError("not a message"));
-      if (typeof said.q === "string") {
+    this.asking += 1;
+    try {
+      for (;;) {
+        const said = this.receive();
+        if (said === null || typeof said !== "object") throw this.end(new ProtocolError("not a message"));
+        if (typeof said.q !== "string") return this.answer(said, known, path);
         this.send(this.reply(said));
-        continue;
       }
-      return this.answer(said, known, path);
+    } finally {
+      this.asking -= 1;
+    }
+  }
+
+  // -- promises: each end tells the other at every tick which of its own were settled
+
+  promised(promise) {
+    const isNew = !this.numbers.has(promise);
+    const number = this.number(promise);
+    const tell = (isKept) => (value) => {
+      this.settled.push([number, isKept, value]);
+      this.wake();
+    };
+    if (isNew) apply(then, promise, [tell(true), tell(false)]);
+    return number;
+  }
+
+  settle(list) {
+    if (!Array.isArray(list)) throw this.end(new ProtocolError("not promises"));
+    for (const one of list) {
+      const waits = Array.isArray(one) ? this.waiting.get(one[0]) : undefined;
+      if (waits === undefined) throw this.end(new ProtocolError("no such promise"));
+      this.waiting.delete(one[0]);
+      if (one[1] === true) waits.resolve(one[2]);
+      else waits.reject(one[2]);
     }
   }
 
@@ -163,6 +196,8 @@ class Peer {
     if (typeof value === "symbol") throw new TypeError("a symbol cannot be sent");
     if (HOME.has(value)) return { t: "h", v: HOME.get(value) };
     if (known.numbers.has(value)) return { t: "@", v: known.numbers.get(value) };
+    const special = this.special.write(value, (part) => this.write(part, known, depth + 1));
+    if (special !== undefined) return { t: "x", v: special };
     return this.writeObject(value, known, depth);
   }
 
@@ -194,7 +229,7 @@ class Peer {
       };
     }
     if (typeof value === "function") return { t: "f", v: this.number(value), n: String(value.name).slice(0, 200) };
-    if (value instanceof Promise) return { t: "p", v: this.number(value) };
+    if (value instanceof Promise) return { t: "p", v: this.promised(value) };
     return { t: "i", v: this.number(value), c: this.classOf(value) };
   }
 
@@ -265,7 +300,7 @@ const READERS = {
     return reading.list[said.v];
   },
   a: (peer, said, reading, depth) => peer.filled(said, reading, depth, []),
-  o: (peer, said, reading, depth) => peer.filled(said, reading, depth, {}),
+  o: (peer, said, reading, depth) => withoutMatchers(peer, peer.filled(said, reading, depth, {})),
   m: (peer, said, reading, depth) => peer.filled(said, reading, depth, new Map()),
   s: (peer, said, reading, depth) => peer.filled(said, reading, depth, new Set()),
   d: (peer, said, reading, depth) => new Date(Number(peer.read(said.v, reading, depth + 1))),
@@ -281,22 +316,38 @@ const READERS = {
     const made = peer.readClass(said.c, reading, depth);
     return peer.proxy(said.v, () => remoteError(peer, said, made, reading, depth));
   },
-  p: (peer, said, reading) => peer.proxy(said.v, () => remotePromise(peer, said.v, reading.path)),
+  p: (peer, said) => {
+    peer.waits();
+    return peer.proxy(said.v, () => new Promise((resolve, reject) => peer.waiting.set(said.v, { resolve, reject })));
+  },
+  x: (peer, said, reading, depth) => {
+    const value = peer.special.read(said.v, (part) => peer.read(part, reading, depth + 1));
+    if (value === undefined) throw new ProtocolError("nothing special");
+    return value;
+  },
 };
 
 // -- proxies
+
+const MATCHERS = new Set(["asymmetricMatch", "isEqualNode"]); // what an assertion would ask the answer itself about equality
+
+function withoutMatchers(peer, made) {
+  if (peer.guarded) for (const name of MATCHERS) if (typeof made[name] === "function") delete made[name];
+  return made;
+}
 
 function remoteFunction(peer, number, name, path) {
   const target = { [name]: function () {} }[name] ?? function () {};
   const step = () => `${PATHS.get(proxy) ?? path ?? name}()`;
   const proxy = new Proxy(target, {
     apply: (_, self, args) => {
-      if (!peer.allows(step())) throw new RefusedError(`an object was used as the reference's answer never is: ${step()}`);
+      if (!peer.free.has(number) && !peer.allows(step())) throw new RefusedError(`an object was used as the reference's answer never is: ${step()}`);
       return peer.ask("call", number, [HOME.has(self) ? self : undefined, ...args], step());
     },
     construct: (_, args) => peer.ask("new", number, args, `${name}()`),
     get: (_, key) => {
       if (key === "prototype") return target.prototype;
+      if (peer.guarded && MATCHERS.has(key)) return undefined;
       if (key === "name") return name;
       if (typeof key === "symbol" || key === "apply" || key === "call" || key === "bind") return target[key];
       return peer.ask("get", number, [key], `.${key}`);
@@ -316,6 +367,7 @@ function remoteObject(peer, number, made, path) {
   return new Proxy(target, {
     get: (_, key) => {
       if (key === "constructor" && made !== null) return made;
+      if (peer.guarded && MATCHERS.has(key)) return undefined;
       if (key === "then" && !peer.ask("has", number, [key])) return undefined;
       if (key === Symbol.iterator) return iterable(peer, number);
       if (key === Symbol.toPrimitive) return (hint) => peer.ask("primitive", number, [hint], path);
@@ -356,23 +408,11 @@ function remoteError(peer, said, made, reading, depth) {
   const error = base === AggregateError ? new AggregateError([], String(said.m)) : new base(String(said.m));
   if (made !== null) Object.setPrototypeOf(error, made.prototype);
   for (const key of Object.keys(said.p ?? {}).slice(0, 20)) {
-    if (key !== "__proto__") error[key] = peer.read(said.p[key], reading, depth + 1);
+    if (key !== "__proto__" && !MATCHERS.has(key)) error[key] = peer.read(said.p[key], reading, depth + 1);
   }
   if (error.name !== said.n) Object.defineProperty(error, "name", { value: String(said.n), configurable: true });
   if (made !== null) Object.setPrototypeOf(made.prototype, base.prototype);
   return error;
-}
-
-function remotePromise(peer, number, path) {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      try {
-        resolve(peer.ask("await", number, [], path));
-      } catch (fault) {
-        reject(fault);
-      }
-    });
-  });
 }
 
 // -- serving
@@ -440,4 +480,16 @@ function refill(thing, parts) {
       Object.defineProperty(thing, String(parts[at]), { value: parts[at + 1], writable: true, enumerable: true, configurable: true });
     }
   }
+}
+
+// -- packages
+
+/** A bundle of packages, a function of what a module has; with its compiled code. */
+function bundled(folder, name) {
+  const source = fs.readFileSync(`${folder}/${name}.js`, "latin1");
+  const cachedData = fs.readFileSync(`${folder}/${name}.cache`);
+  const module = { exports: {} };
+  const body = new (require("node:vm").Script)(source, { filename: name, cachedData }).runInThisContext();
+  body(module.exports, (wanted) => require(wanted), module, "", "");
+  return module.exports;
 }

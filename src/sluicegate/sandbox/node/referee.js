@@ -3,72 +3,22 @@
 
 const TOLD = { names: [], steps: new Set() };
 
-// `request(app)` asks an application or, with `{ at: "/path" }`, a router over HTTP inside the sandbox; the exchange
-// comes back as plain data: status, headers, text, body.
-const METHODS = ["get", "head", "post", "put", "patch", "delete", "options"];
+const PATIENCE_MS = 5;
+const FAILURES = new WeakSet(); // what the tests' own tools threw because something was not as wanted
 
-class Exchange {
-  constructor(peer, target, asked) {
-    Object.assign(this, { peer, target, asked, wanted: [] });
-  }
-
-  set(name, value) {
-    const named = typeof name === "object" ? name : { [name]: value };
-    for (const [key, one] of Object.entries(named)) this.asked.headers[key.toLowerCase()] = String(one);
-    return this;
-  }
-
-  query(values) {
-    this.asked.path += `${this.asked.path.includes("?") ? "&" : "?"}${new URLSearchParams(values)}`;
-    return this;
-  }
-
-  send(body) {
-    const isText = typeof body === "string";
-    this.asked.headers["content-type"] ??= isText ? "text/plain" : "application/json";
-    this.asked.body = isText ? body : JSON.stringify(body);
-    return this;
-  }
-
-  expect(...wanted) {
-    this.wanted.push(wanted);
-    return this;
-  }
-
-  then(resolve, reject) {
-    return this.made().then(resolve, reject);
-  }
-
-  async made() {
-    const said = this.peer.ask("http", HOME.get(this.target), [this.asked]);
-    const isWhole = said && Number.isInteger(said.status) && typeof said.text === "string" && typeof said.headers === "object";
-    if (!isWhole) throw this.peer.end(new ProtocolError("not an exchange"));
-    let body = {};
-    if (/\bjson\b/.test(String(said.headers["content-type"]))) body = JSON.parse(said.text);
-    for (const [first, second] of this.wanted) check(said, body, first, second);
-    return { status: said.status, headers: said.headers, text: said.text, body, ok: said.status < 400 };
+/** While a test waits, the program goes on: its timers run, and each end learns what the other's promises became. */
+async function goOn(peer) {
+  let pause;
+  peer.waits = () => pause?.ref();
+  while (!peer.fault) {
+    await new Promise((resolve) => {
+      pause = peer.waiting.size ? setImmediate(resolve) : setTimeout(resolve, 1).unref(); // alone it keeps no test waiting
+    });
+    peer.settle(peer.ask("tick", 0, [peer.settled.splice(0), PATIENCE_MS]));
   }
 }
 
-function check(said, body, first, second) {
-  const assert = require("node:assert");
-  if (typeof first === "number") assert.strictEqual(said.status, first);
-  else if (typeof first === "string" && second instanceof RegExp) assert.match(String(said.headers[first.toLowerCase()]), second);
-  else if (typeof first === "string" && second !== undefined) assert.strictEqual(said.headers[first.toLowerCase()], String(second));
-  else if (typeof first === "string") assert.strictEqual(said.text, first);
-  else assert.deepStrictEqual(body, first);
-  if (typeof first === "number" && second !== undefined) check(said, body, second);
-}
-
-function asker(peer) {
-  return (target, { at } = {}) => {
-    if (!HOME.has(target)) throw new TypeError("request: wanted the candidate's application or router");
-    const make = (method) => (path) => new Exchange(peer, target, { method: method.toUpperCase(), path, at, headers: {} });
-    return Object.fromEntries(METHODS.map((method) => [method, make(method)]));
-  };
-}
-
-async function judge(request) {
+async function judge(request, equip) {
   let body;
   const known = request.reference;
   try {
@@ -78,18 +28,22 @@ async function judge(request) {
   }
   const peer = new Peer(request.stream, { guarded: true, allows: (step) => allowed(step, known) });
   peer.showOutput = (text) => process.stdout.write(text);
-  const waiting = [];
-  const test = (name, run) => waiting.push(run);
+  const tests = [];
+  const hooks = { beforeAll: [], beforeEach: [], afterEach: [], afterAll: [] };
   try {
+    const own = { assert: require("node:assert"), request: asker(peer), fn, jest: { fn }, vi: { fn }, ...outline(tests, hooks) };
+    const page = equip(peer, own);
     const found = new Map(peer.ask("load", 0, [request.candidate]));
-    const own = { assert: require("node:assert"), require, request: asker(peer), test, it: test, describe: (name, run) => run() };
+    const tools = { supertest: own.request, "@jest/globals": own, "node:test": own, vitest: own, ...page.tools };
+    own.require = (name) => required(name, tools, found);
     const names = [...found.keys()].filter((name) => isOpen(name, own, known));
     TOLD.names = names;
     for (const name of names) if (HOME.has(found.get(name))) PATHS.set(found.get(name), name);
     const given = { ...own, ...Object.fromEntries(names.map((name) => [name, found.get(name)])) };
     body = new Function(...Object.keys(given), `"use strict"; return (async () => {${request.tests}\n})();`);
+    void goOn(peer).catch((fault) => tell(blamed(peer.fault ?? fault)));
     await body(...Object.values(given));
-    for (const run of waiting) await run();
+    await runAll(tests, hooks, page);
     if (peer.fault) throw peer.fault;
     return { kind: "pass", why: "" };
   } catch (fault) {
@@ -97,13 +51,86 @@ async function judge(request) {
   }
 }
 
+function outline(tests, hooks) {
+  const test = (name, run) => void tests.push(run);
+  test.each = (rows) => (name, run) => rows.forEach((row) => tests.push(() => run(...[row].flat())));
+  const describe = (name, run) => run();
+  const own = { test, it: test, describe };
+  for (const when of Object.keys(hooks)) own[when] = (run) => void hooks[when].push(run);
+  return own;
+}
+
+async function runAll(tests, hooks, page) {
+  for (const one of hooks.beforeAll) await one();
+  for (const run of tests) {
+    for (const one of hooks.beforeEach) await one();
+    await run();
+    for (const one of hooks.afterEach) await one();
+    page.cleared();
+  }
+  for (const one of hooks.afterAll) await one();
+}
+
+/** What `require` gives tests: the program for a path of their own, the tools for their packages, else what node has. */
+function required(name, tools, found) {
+  if (Object.hasOwn(tools, name)) return tools[name];
+  if (!/^\.{1,2}\//.test(name)) return require(name);
+  const first = [...found.values()].find((one) => HOME.has(one));
+  return found.get("module.exports") ?? { ...Object.fromEntries(found), default: found.get("default") ?? first };
+}
+
+// -- functions that remember how they were called
+
+const MOCKS = [];
+
+function fn(deed = () => undefined) {
+  const next = [];
+  const state = { calls: [], results: [], instances: [] };
+  let now = deed;
+  const mock = function (...args) {
+    state.calls.push(args);
+    state.instances.push(this);
+    try {
+      const value = (next.shift() ?? now).apply(this, args);
+      state.results.push({ type: "return", value });
+      return value;
+    } catch (fault) {
+      state.results.push({ type: "throw", value: fault });
+      throw fault;
+    }
+  };
+  const clear = () => [state.calls, state.results, state.instances].forEach((list) => (list.length = 0));
+  const always = (made) => (value) => ((now = made(value)), mock);
+  const once = (made) => (value) => (next.push(made(value)), mock);
+  const kinds = {
+    Implementation: (run) => run,
+    ReturnValue: (value) => () => value,
+    ResolvedValue: (value) => async () => value,
+    RejectedValue: (value) => async () => Promise.reject(value),
+  };
+  for (const [name, made] of Object.entries(kinds)) Object.assign(mock, { [`mock${name}`]: always(made), [`mock${name}Once`]: once(made) });
+  const restore = () => ((now = deed), (next.length = 0), clear(), mock);
+  Object.assign(mock, { _isMockFunction: true, mock: state, calls: state.calls, getMockName: () => "fn()" });
+  Object.assign(mock, { mockClear: () => (clear(), mock), mockReset: restore, mockRestore: restore });
+  MOCKS.push(mock);
+  return mock;
+}
+
+// -- verdicts
+
 function isOpen(name, own, known) {
   if (!/^[A-Za-z_$][\w$]*$/.test(name) || RESERVED.has(name)) return false;
   if (known === null) return true;
   return known.names.includes(name) || (known.steps === null && !(name in own) && !(name in globalThis));
 }
 
-const RESERVED = new Set("arguments eval await yield let static enum this super null true false undefined".split(" "));
+const RESERVED = new Set(
+  (
+    "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for " +
+    "function if implements import in instanceof interface let new null package private protected public return static super switch " +
+    "this throw true try typeof undefined var void while with yield"
+  ).split(" "),
+);
 
 function allowed(step, known) {
   TOLD.steps.add(step);
@@ -115,8 +142,12 @@ function blamed(fault) {
   if (fault instanceof GoneError) return { kind: "gone", why: "" };
   if (fault instanceof ProtocolError) return { kind: "error", why: `wrote to the pipe of the harness: ${fault.message}` };
   if (fault instanceof TooLargeError) return { kind: "limit", why: `answer: ${fault.message}` };
-  const isFailed = fault instanceof require("node:assert").AssertionError;
-  return { kind: isFailed ? "fail" : "error", why: described(fault) };
+  return { kind: isFailure(fault) ? "fail" : "error", why: described(fault) };
+}
+
+function isFailure(fault) {
+  if (!(fault instanceof Error)) return false;
+  return fault instanceof require("node:assert").AssertionError || FAILURES.has(fault) || Object.hasOwn(fault, "matcherResult");
 }
 
 function described(fault) {
@@ -133,8 +164,11 @@ function tell(said) {
 }
 
 const request = JSON.parse(fs.readFileSync("request.json", "utf8"));
-for (const event of ["uncaughtException", "unhandledRejection"]) {
-  process.on(event, (fault) => tell(blamed(fault)));
+
+function main(equip = () => ({ tools: {}, cleared() {} })) {
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (fault) => tell(blamed(fault)));
+  }
+  process.on("beforeExit", () => tell({ kind: "error", why: "the tests wait for what never comes" }));
+  judge(request, equip).then(tell);
 }
-process.on("beforeExit", () => tell({ kind: "error", why: "the tests wait for what never comes" }));
-judge(request).then(tell);

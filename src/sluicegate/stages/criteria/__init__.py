@@ -46,6 +46,7 @@ from sluicegate.stages.criteria.validity import (
     judge_fit,
     no_leak,
     prompt_parity,
+    sandboxed,
 )
 from sluicegate.stages.evidence import Evidence
 
@@ -63,6 +64,7 @@ CRITERIA: dict[str, Criterion] = {
     "arms_trained": arms_trained,
     "tracking_complete": tracking_complete,
     "stable": stable,
+    "sandboxed": sandboxed,
     "four_bit": four_bit,
     "memory_forecast": memory_forecast,
     "steps_done": steps_done,

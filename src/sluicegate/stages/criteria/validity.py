@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.evaluate.unconfined import VARIABLE
 from sluicegate.evaluators import paid
 from sluicegate.judge import LEAST, Judged
 from sluicegate.records import Check
@@ -89,6 +90,26 @@ def coverage(evidence: Evidence) -> Check:
         f"{items}; at least {min(judged)} of {asked} answers a model{odd}",
         "" if passed else "see why in the scores, mend it, and run the stage again: it judges those anew",
     )
+
+
+def sandboxed(evidence: Evidence) -> Check:
+    """No program ran without a sandbox while it was scored, unless the user had set ALLOW_UNSAFE_EXEC=1 by then.
+
+    Such a program may read the tests, and have whatever it likes said of it.
+    """
+    wanted = f"programs scored in a sandbox, or {VARIABLE}=1 while they are scored"
+    unsafe, allowed = sum(evidence.unsafe.values()), sum(evidence.allowed.values())
+    if unsafe:
+        remedy = (
+            "apt-get install bubblewrap, or see docs/sandbox.md for other sandboxes; where you trust these programs, "
+            f"export {VARIABLE}=1; then run the stage again: it scores them anew"
+        )
+        return Check("sandboxed", False, wanted, f"{unsafe} scores of programs that ran without one (UNSAFE)", remedy)
+    if allowed:
+        return Check(
+            "sandboxed", None, wanted, f"{allowed} scores of programs that ran without one (UNSAFE), as allowed"
+        )
+    return Check("sandboxed", True, wanted, "no program ran without one")
 
 
 def judge_fit(evidence: Evidence) -> Check:

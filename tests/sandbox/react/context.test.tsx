@@ -1,0 +1,33 @@
+render(<Theme.Provider value="dark"><Label /></Theme.Provider>);
+assert.strictEqual(screen.getByTestId("theme").textContent, "dark");
+const ref = React.createRef();
+render(<Field label="Name" ref={ref} />);
+act(() => ref.current.focus());
+assert.strictEqual(document.activeElement, screen.getByLabelText("Name"));
+fireEvent.change(screen.getByLabelText("Name"), { target: { value: "Zoë" } });
+assert.strictEqual(ref.current.value, "Zoë");
+const onClose = fn();
+const { rerender } = render(<Modal open onClose={onClose}><h2>Hi</h2></Modal>);
+assert.strictEqual(screen.getByRole("dialog").parentElement, document.body);
+assert.ok(within(screen.getByRole("dialog")).getByRole("heading", { name: "Hi" }));
+await userEvent.keyboard("{Escape}");
+fireEvent.keyDown(document, { key: "Escape" });
+assert.strictEqual(onClose.calls.length, 2);
+rerender(<Modal open={false} onClose={onClose} />);
+assert.strictEqual(screen.queryByRole("dialog"), null);
+function Bomb() { throw new Error("boom"); }
+const onError = fn();
+render(<Boundary fallback={(e) => <em>{"!" + e.message}</em>} onError={onError}><Bomb /></Boundary>);
+assert.strictEqual(screen.getByRole("alert").textContent, "!boom");
+assert.deepStrictEqual(onError.calls, [["boom"]]);
+const onRender = fn();
+const fast = render(<Fast n={1} onRender={onRender} />); fast.rerender(<Fast n={1} onRender={onRender} />); fast.rerender(<Fast n={2} onRender={onRender} />);
+assert.deepStrictEqual(onRender.calls, [[1], [2]]);
+render(<App />);
+assert.ok(await screen.findByText("here"));
+assert.strictEqual(renderToStaticMarkup(<Label />), '<b data-testid="theme">light</b>');
+function Parent() { const [v, set] = useState(0); return <div><Fast n={v} onRender={() => {}} /><button onClick={() => set(v + 1)}>up</button></div>; }
+render(<Parent />);
+fireEvent.click(screen.getByText("up"));
+assert.ok(screen.getAllByText("1", { selector: "i" }).length >= 1);
+assert.throws(() => render(<Bomb />), /boom/);

@@ -1,0 +1,25 @@
+import { render, screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import "@testing-library/jest-dom";
+import List from "./TodoList";
+test("adds", async () => {
+  const user = userEvent.setup();
+  render(<List />);
+  await user.type(screen.getByLabelText("New"), "milk{Enter}");
+  expect(screen.getByText("milk")).toBeInTheDocument();
+  assert.strictEqual(screen.getByLabelText("New").value, "");
+  await user.type(screen.getByLabelText("New"), "  ");
+  await user.click(screen.getByRole("button", { name: /add/i }));
+  assert.strictEqual(screen.getAllByRole("listitem").length, 1);
+  const box = screen.getByRole("checkbox");
+  assert.ok(!box.checked);
+  await user.click(box);
+  expect(box).toBeChecked();
+  const item = screen.getByRole("listitem");
+  assert.ok(within(item).getByText("milk"));
+  await user.selectOptions(screen.getByRole("combobox"), "open");
+  expect(screen.getByRole("combobox")).toHaveValue("open");
+  await user.tab(); await user.tab();
+  assert.strictEqual(document.activeElement, screen.getByLabelText("New"));
+});
+test("second starts clean", () => { assert.strictEqual(document.body.innerHTML, ""); });

@@ -1,0 +1,12 @@
+const { result, unmount } = renderHook(() => useCounter(5));
+assert.strictEqual(result.current.count, 5);
+act(() => result.current.increment());
+act(() => { result.current.increment(); });
+assert.strictEqual(result.current.count, 7);
+act(() => { result.current.addStale(); result.current.addStale(); });
+assert.strictEqual(result.current.count, 8);
+await act(async () => { await result.current.load(); });
+assert.strictEqual(result.current.count, 100);
+assert.strictEqual(await result.current.load(), "ok");
+const direct = renderHook(useCounter, { initialProps: 2 });
+assert.strictEqual(direct.result.current.count, 2);
