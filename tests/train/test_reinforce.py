@@ -15,6 +15,7 @@ import torch
 
 from sluicegate.errors import Interrupted, UserError, UserErrors
 from sluicegate.jsonl import sha256
+from sluicegate.models import decoding
 from sluicegate.records import Run, from_json
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Null
@@ -210,7 +211,7 @@ def test_out_of_memory_halves_the_answers_at_once(make: Make, monkeypatch: pytes
 def test_answers_that_do_not_fit_are_drawn_for_fewer_prompts_and_are_the_same(
     make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = rollout.Decoder.decode
+    real = decoding.Decoder.decode
 
     def decode(self: Any, inputs: Any, uniforms: Any, sampling: Any, *, copies: int = 1) -> Any:
         if len(uniforms) > 4:
@@ -218,7 +219,7 @@ def test_answers_that_do_not_fit_are_drawn_for_fewer_prompts_and_are_the_same(
         return real(self, inputs, uniforms, sampling, copies=copies)
 
     wanted = train(make(rl_steps=2, model_name="whole"), Null())
-    monkeypatch.setattr(rollout.Decoder, "decode", decode)
+    monkeypatch.setattr(decoding.Decoder, "decode", decode)
     found = train(make(rl_steps=2, model_name="parts"), Null())
     assert found.sha256 == wanted.sha256
     assert "drawing for 1 from here on" in capsys.readouterr().err
