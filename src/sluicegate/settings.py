@@ -108,7 +108,7 @@ class TrainSettings(BaseSettings):
         ..., "Training data: JSONL with prompt and completion.", "an existing JSONL file"
     )
     val_dataset_path: ExistingFile | None = _field(
-        None, "Validation data; the best checkpoint is chosen by its loss.", "an existing JSONL file"
+        None, "Validation data; the best checkpoint is chosen by it, as SELECT_BY says.", "an existing JSONL file"
     )
     base_model: str = _field(
         "meta-llama/Meta-Llama-3-8B",
@@ -174,7 +174,7 @@ class TrainSettings(BaseSettings):
         "auto, true or false",
     )
     compile: Switch = _field(
-        "auto", "causal: compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
+        "auto", "Compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
     )
     vram_limit_gb: float | None = _field(
         None, "GPU memory to fill, in GiB; unset: what is free.", "a number > 0", gt=0, allow_inf_nan=False
