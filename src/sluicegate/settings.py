@@ -217,7 +217,11 @@ class TrainSettings(BaseSettings):
     rl_prompts: int = _field(16, "Prompts an update.", "a whole number ≥ 1", ge=1, le=4096)
     rl_samples: int = _field(8, "Answers drawn a prompt.", "a whole number in 2…256", ge=2, le=256)
     rl_batch: int = _field(
-        64, "Answers an update takes at once, whole groups of RL_SAMPLES where it can; less where memory runs out.", "a whole number ≥ 1", ge=1, le=4096
+        64,
+        "Answers an update takes at once, whole groups of RL_SAMPLES where it can; less where memory runs out.",
+        "a whole number ≥ 1",
+        ge=1,
+        le=4096,
     )
     rl_max_new_tokens: int = _field(512, "Tokens an answer may have.", "a whole number ≥ 1", ge=1)
     rl_learning_rate: float = _field(
