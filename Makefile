@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 STUDY ?= demo
 RUNS ?= runs
 
-.PHONY: demo test e2e check bench operating aa golden docs clean help
+.PHONY: demo test audit e2e check bench operating aa golden docs clean help
 help: ## these lines
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -19,6 +19,9 @@ demo: $(VENV)/.ready-run ## stages 0 to 3 of the demo study: verdicts, an HTML r
 
 test: $(VENV)/.ready-dev $(NODE)/.ready ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+audit: $(VENV)/.ready-dev ## every sample of datasets/ against its tests, stubs and two mutants (some minutes)
+	$(BIN)/sluicegate data audit --mutants 2
 
 e2e: $(VENV)/.ready-dev ## what needs a Docker engine: the images, and programs in containers
 	$(BIN)/python -m pytest -m docker -s

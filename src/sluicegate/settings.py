@@ -108,7 +108,7 @@ class TrainSettings(BaseSettings):
         ..., "Training data: JSONL with prompt and completion.", "an existing JSONL file"
     )
     val_dataset_path: ExistingFile | None = _field(
-        None, "Validation data; the best checkpoint is chosen by its loss.", "an existing JSONL file"
+        None, "Validation data; the best checkpoint is chosen by it, as SELECT_BY says.", "an existing JSONL file"
     )
     base_model: str = _field(
         "meta-llama/Meta-Llama-3-8B",
@@ -174,7 +174,7 @@ class TrainSettings(BaseSettings):
         "auto, true or false",
     )
     compile: Switch = _field(
-        "auto", "causal: compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
+        "auto", "Compile the layers, some 20 s a shape; auto: on a GPU, from 50 steps.", "auto, true or false"
     )
     vram_limit_gb: float | None = _field(
         None, "GPU memory to fill, in GiB; unset: what is free.", "a number > 0", gt=0, allow_inf_nan=False
@@ -217,7 +217,11 @@ class TrainSettings(BaseSettings):
     rl_prompts: int = _field(16, "Prompts an update.", "a whole number ≥ 1", ge=1, le=4096)
     rl_samples: int = _field(8, "Answers drawn a prompt.", "a whole number in 2…256", ge=2, le=256)
     rl_batch: int = _field(
-        64, "Answers an update takes at once; less where memory runs out.", "a whole number ≥ 1", ge=1, le=4096
+        64,
+        "Answers an update takes at once, whole groups of RL_SAMPLES where it can; less where memory runs out.",
+        "a whole number ≥ 1",
+        ge=1,
+        le=4096,
     )
     rl_max_new_tokens: int = _field(512, "Tokens an answer may have.", "a whole number ≥ 1", ge=1)
     rl_learning_rate: float = _field(

@@ -1,6 +1,7 @@
 """Both kinds of encoder-decoder as learners: what they are given, how they learn, what they save and refuse."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,9 +9,9 @@ import torch
 
 from pair_samples import SMALL, base, samples, settings
 from sluicegate.errors import UserError
-from sluicegate.models import kind, pairs, scratch
+from sluicegate.models import kind, pairs, scratch, seq2seq
 from sluicegate.models.pairs import Pair
-from sluicegate.models.seq2seq import EncoderDecoder
+from sluicegate.models.seq2seq import EncoderDecoder, Tried
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 
@@ -313,7 +314,35 @@ def test_what_is_tried_for_learning_by_reward_are_whole_groups_of_the_longest_an
     learner = loaded(tmp_path, "dual", bases["dual"], **asked)
     learner.encode(samples(), Path("x"))
     assert learner.largest is not None
-    batch = learner.trial(learner.largest, size)
+    batch, whole = learner.trials(learner.largest, size)
+    assert len(whole["input_ids"]) == len(whole["decoder_input_ids"]) == min(size, learner.settings.rl_prompts)
     assert (len(batch["input_ids"]), len(batch["pattern_input_ids"])) == (read, read)
     assert len(batch["decoder_input_ids"]) == rows and len(batch["targets"]) == rows * 50
     assert torch.isfinite(learner.scored(**batch))
+
+
+@pytest.mark.parametrize(("gib", "again"), [(0.1, False), (60.0, True)])
+def test_layers_compute_again_where_a_training_does_not_fit_beside_all_it_holds(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gib: float, again: bool
+) -> None:
+    learner = loaded(tmp_path, "dual", bases["dual"], method="rloo", rl_samples=4, rl_max_new_tokens=50)
+    learner.encode(samples(), Path("x"))
+    asked: list[str] = []
+    gpu = SimpleNamespace(device=SimpleNamespace(type="cuda"))
+    learner.model = SimpleNamespace(
+        parameters=lambda: iter([gpu]),
+        gradient_checkpointing_enable=lambda **_: asked.append("checkpointing"),
+        config=learner.model.config,
+    )
+
+    def tried(*_: Any, compiles: bool) -> Tried:
+        asked.append("compiled" if compiles else "plain")
+        return Tried(int(gib * 2**30), "not compiled")
+
+    monkeypatch.setattr(seq2seq, "tried", tried)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (50 * 2**30, 80 * 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 0)
+    said = learner.settle(16, steps=1)
+    assert said.startswith("16 answer(s) of ") and ("again" in said) is again
+    assert asked == (["plain", "checkpointing", "plain"] if again else ["plain"])
+    assert gib < learner.facts.forecast_gib < gib + 1

@@ -423,7 +423,12 @@ def test_what_a_cut_off_write_left_goes_at_the_end_but_never_what_others_are_wri
 ) -> None:
     settings = make_settings(max_steps=2)
     ours, theirs = (settings.model_dir / name for name in (".result.json.x1.tmp", ".events.sent.json.x2.tmp"))
-    _before(monkeypatch, 2, lambda: [path.write_text("{") for path in (ours, theirs)] and None)
+
+    def cut_off() -> None:
+        ours.write_text("{")
+        theirs.write_text("{")
+
+    _before(monkeypatch, 2, cut_off)
     train(settings, Null())
     assert not ours.exists() and theirs.exists()
 

@@ -52,18 +52,20 @@ def forecast_gib(size: PairSize, settings: TrainSettings, *, in_4bit: bool, wind
     if settings.method != "supervised":
         written = at_once(settings)
         read, longest = prompts_at_once(written, settings.rl_samples), settings.rl_max_new_tokens
-        weights += held_bytes(size, settings, trained=trained, source=source, gpu=gpu)
+    weights += held_bytes(size, settings, trained=trained, source=source, gpu=gpu)
     logits = min(written * longest * size.vocabulary, LOGITS_AT_ONCE)
     reading = read * window * (size.layers - size.writers) * _kept(size, window, width)
-    crossed = _attention(size, width) + 2 * width * size.heads * source
-    writing = written * longest * size.writers * (_kept(size, longest, width) + crossed)
+    # On a GPU kernels keep nothing of a pair of tokens, and a decoder's rows share their bias, but not its gradient.
+    crossed = _attention(size, width) + (0 if gpu else 2 * width * size.heads * source)
+    writing = written * longest * size.writers * (_kept(size, 0 if gpu else longest, width) + crossed)
+    writing += written * longest * width * size.heads * longest if gpu else 0
     return (weights + reading + writing + logits * HEAD_BYTES) / GIB
 
 
 def _kept(size: PairSize, window: int, width: int) -> float:
     """Bytes that a layer keeps for a token among `window`, with products of `width` bytes, attention to a source aside.
 
-    Norms and sums are float32 whatever the products are in; attention keeps its bias for every pair of tokens.
+    Norms and sums are float32 whatever the products are in; attention is taken to keep a bias for each pair of tokens.
     """
     dense = size.width * (8 + width) + width * (2 * size.widest + size.width) + size.widest + size.width
     return _attention(size, width) + dense + 2 * width * size.heads * window
@@ -78,6 +80,11 @@ def at_once(settings: TrainSettings) -> int:
     if settings.method == "supervised":
         return settings.batch_size
     return min(settings.rl_batch, settings.rl_prompts * settings.rl_samples)
+
+
+def samples_at_once(settings: TrainSettings, micro_batch: int) -> int:
+    """Samples that are looked at together; learning by reward, a micro-batch counts answers, which share prompts."""
+    return micro_batch if settings.method == "supervised" else min(micro_batch, settings.rl_prompts)
 
 
 def prompts_at_once(answers: int, copies: int) -> int:

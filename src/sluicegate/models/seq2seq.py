@@ -30,7 +30,7 @@ from sluicegate.models.loading import (
     with_adapters,
 )
 from sluicegate.models.memory import ADAM_BYTES, GIB, SLACK, decide, filled_gib
-from sluicegate.models.pair_memory import PairSize, forecast_gib, held_bytes, prompts_at_once
+from sluicegate.models.pair_memory import PairSize, forecast_gib, held_bytes, prompts_at_once, samples_at_once
 from sluicegate.models.pairs import Pair, Reads
 from sluicegate.models.t5_fast import Seq2SeqLoss
 from sluicegate.records import Sample
@@ -132,19 +132,19 @@ class EncoderDecoder:
         device = next(self.model.parameters()).device
         if device.type != "cuda":
             return ""
-        batch = {name: tensor.to(device) for name, tensor in self.trial(largest, micro_batch).items()}
+        trials = self.trials(largest, micro_batch)
         beside = self._beside(widths)
         limit = filled_gib(self.settings, (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / GIB)
         wanted = self.settings.compile == "true" or (self.settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
         what = "sample" if self.settings.method == "supervised" else "answer"
-        shown = (*widths[:-1], batch["decoder_input_ids"].shape[1])
+        shown = (*widths[:-1], trials[0]["decoder_input_ids"].shape[1])
         said = f"{micro_batch} {what}(s) of {' + '.join(map(str, shown))} tokens at once"
-        taken = tried(self.scored, batch, compiles=wanted)
+        taken = tried(self.scored, trials, device, compiles=wanted)
         how = "all activations are kept"
         if taken is None or (taken.bytes + beside) / GIB > limit:
             with quiet():
                 self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            taken = tried(self.scored, batch, compiles=wanted)
+            taken = tried(self.scored, trials, device, compiles=wanted)
             how = "layers compute their activations again"
         if taken is None:
             # The loop's own ladder takes it from here: it halves the micro-batch until a step fits.
@@ -153,14 +153,21 @@ class EncoderDecoder:
         self.facts = replace(self.facts, forecast_gib=peak)
         return f"{said}, {taken.told}, {how}: {peak:.2f} GiB expected of {limit:.2f}"
 
-    def trial(self, largest: Pair, micro_batch: int) -> dict[str, torch.Tensor]:
-        """The largest micro-batch that occurs, of samples or of answers, which share what is read."""
+    def trials(self, largest: Pair, micro_batch: int) -> list[dict[str, torch.Tensor]]:
+        """The largest micro-batches that occur: of answers, which share what is read, where there are any; of samples.
+
+        Args:
+            largest: as long on each side as any sample.
+            micro_batch: samples, or answers, at once.
+        """
+        samples = samples_at_once(self.settings, micro_batch)
+        whole = self.batch([largest] * samples, samples)
         if self.settings.method == "supervised":
-            return self.batch([largest] * micro_batch, micro_batch)
+            return [whole]
         answer = replace(largest, target_ids=(0,) * self.settings.rl_max_new_tokens)
         read = prompts_at_once(micro_batch, self.settings.rl_samples)
         rows = read * min(micro_batch, self.settings.rl_samples)
-        return self.batch([answer] * rows, micro_batch) | self.inputs([largest] * read)
+        return [self.batch([answer] * rows, rows) | self.inputs([largest] * read), whole]
 
     def _beside(self, widths: Sequence[int]) -> float:
         """Bytes that a training holds besides weights, gradients and a micro-batch."""
@@ -237,14 +244,20 @@ class Tried:
     told: str
 
 
-def tried(scored: Seq2SeqLoss, batch: dict[str, torch.Tensor], *, compiles: bool) -> Tried | None:
-    """A forward and a backward on a GPU; None where its memory is too small for them."""
+def tried(
+    scored: Seq2SeqLoss, trials: Sequence[dict[str, torch.Tensor]], device: torch.device, *, compiles: bool
+) -> Tried | None:
+    """A forward and a backward of each batch on a GPU; None where its memory is too small for one of them."""
     try:
+        batches = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in trials]
         with torch.autocast("cuda", dtype=torch.bfloat16):
-            told = scored.compile(batch) if compiles else "not compiled"
-            torch.cuda.reset_peak_memory_stats()
-            loss = scored(**batch)
-        loss.backward()
+            told = scored.compile(batches[0]) if compiles else "not compiled"
+        torch.cuda.reset_peak_memory_stats()
+        for batch in batches:
+            with torch.autocast("cuda", dtype=torch.bfloat16):
+                loss = scored(**batch)
+            loss.backward()
+            del loss
         torch.cuda.synchronize()
         return Tried(int(torch.cuda.max_memory_allocated()), told)
     except torch.OutOfMemoryError:

@@ -86,12 +86,15 @@ class FastStack(T5Stack):  # type: ignore[misc]
         exact = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else embedded.dtype
         by_distance, source_bias = self._by_distance(tokens), None
         with torch.no_grad():
-            whole = by_distance if mask is None else by_distance + _ruled_out(mask)
-            bias = _aligned(whole.to(exact)).expand(rows, -1, -1, -1)
+            # Summed in the precision of the products: in float32 the sum alone, [B, H, T, T], would be most of a peak.
+            whole = _widened(by_distance.to(exact))
+            whole = whole if mask is None else whole + _widened(_ruled_out(mask).to(exact))
+            bias = whole[..., :tokens].expand(rows, -1, -1, -1)
         if source_mask is not None:
             heads = self.block[0].layer[0].SelfAttention.n_heads
             seeing = rows // len(source_mask) * tokens
-            source_bias = _aligned(_ruled_out(source_mask).to(exact)).expand(-1, heads, seeing, -1)
+            unseen = _ruled_out(source_mask).to(exact)
+            source_bias = _widened(unseen)[..., : source_mask.shape[1]].expand(-1, heads, seeing, -1)
         sides = (by_distance, bias, source, source_bias)
         run = compiled if self.compiled else plain
         hidden = self.dropout(embedded).float().reshape(-1, features)
@@ -126,9 +129,9 @@ def _ruled_out(mask: Any) -> Any:
     return ((mask == 0) * NEVER)[:, None, None]
 
 
-def _aligned(bias: Any) -> Any:
-    """The same, each row beginning where the attention kernels want it, or every layer would make such a copy."""
-    return pad(bias, (0, -bias.shape[-1] % ALIGNMENT))[..., : bias.shape[-1]]
+def _widened(bias: Any) -> Any:
+    """The same with wider rows, each beginning where the attention kernels want it, or every layer would copy it so."""
+    return pad(bias, (0, -bias.shape[-1] % ALIGNMENT))
 
 
 def quicken(model: Any, *, compile: bool = False) -> int:

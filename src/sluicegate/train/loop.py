@@ -18,7 +18,7 @@ from sluicegate.console import Progress, say
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import Interrupted, UserError
 from sluicegate.models import Learner, kind
-from sluicegate.models.pair_memory import at_once
+from sluicegate.models.pair_memory import at_once, samples_at_once
 from sluicegate.records import Run, Sample
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Status, Tracker
@@ -283,9 +283,8 @@ def _validated(training: Training, answers: Answering, state: State, events: Eve
     if not training.val:
         return replace(state, validated=True), False
     started = time.monotonic()
-    loss, micro_batch = with_memory(
-        training, state.micro_batch, lambda size: validation_loss(training, size, lambda: stop.asked)
-    )
+    asked = samples_at_once(training.settings, state.micro_batch)
+    loss, fitted = with_memory(training, asked, lambda size: validation_loss(training, size, lambda: stop.asked))
     if loss is None:
         return state, True
     refuse_not_finite("validation loss", loss, state.step)
@@ -294,6 +293,7 @@ def _validated(training: Training, answers: Answering, state: State, events: Eve
         value = processes.first_does(training.accelerator, answers.quality.value)
     events.validation(state.step, loss, {} if value is None else {selected_by(training.settings): value})
     seconds = state.seconds + time.monotonic() - started
+    micro_batch = state.micro_batch if fitted == asked else fitted
     state = replace(state, validated=True, micro_batch=micro_batch, seconds=seconds)
     if better(state, loss, value):
         state = replace(state, best_val_loss=loss, best_metric=value, best_step=state.step)

@@ -156,7 +156,8 @@ def likely(
             targets=torch.tensor([token for row in rows for token in row], device=device),
         )
     empty = torch.zeros_like(mask).flatten()
-    return Likely(*(empty.index_put((there,), part).view_as(mask) for part in (found, entropy)), mask)
+    tokens, spread = (empty.index_put((there,), part).view_as(mask) for part in (found, entropy))
+    return Likely(tokens, spread, mask)
 
 
 @contextlib.contextmanager
