@@ -17,6 +17,7 @@ function preparePage(peer) {
     virtualConsole: new VirtualConsole(),
   });
   const { window } = page;
+  tellOfEditing(window);
   takeGlobals(window);
   const library = parts.library();
   const React = parts.packages.react();
@@ -45,6 +46,17 @@ function takeGlobals(window) {
     });
   }
   Object.assign(globalThis, { window, self: window, global: globalThis });
+}
+
+// jsdom does not know it, and programs ask it where keys are typed.
+function tellOfEditing(window) {
+  Object.defineProperty(window.HTMLElement.prototype, "isContentEditable", {
+    get() {
+      const told = this.closest("[contenteditable]");
+      return told !== null && told.getAttribute("contenteditable").toLowerCase() !== "false";
+    },
+    configurable: true,
+  });
 }
 
 function requiring(packages) {
