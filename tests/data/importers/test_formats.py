@@ -1,5 +1,6 @@
 """Each format's rows become our samples, tests included, and those that cannot be read are told one by one."""
 
+import csv
 import gzip
 import json
 import sqlite3
@@ -264,7 +265,9 @@ def table(path: Path, text: str, encoding: str = "utf-8") -> Path:
 def test_a_table_may_have_another_separator_quoted_lines_and_a_mark(tmp_path: Path) -> None:
     text = 'question;answer;id;note\r\n"two\r\nlines; and a ""quote""";b;7;n\r\nq;ä;8;\r\n'
     path = table(tmp_path / "t.csv", text, "utf-8-sig")
+    limit = csv.field_size_limit()
     first, second = taken("csv", path, tmp_path / "out", asked=Asked("question", "answer"))
+    assert csv.field_size_limit() == limit
     assert (first.prompt, first.id, first.meta["source"]) == ('two\nlines; and a "quote"', "7", "t.csv:2")
     assert (second.completion, second.meta["source"]) == ("ä", "t.csv:4")
 

@@ -20,13 +20,16 @@ DELIMITERS: Final = (",", ";", "\t")
 
 def rows(path: Path, asked: Asked) -> Rows:
     """See `Format`."""
-    csv.field_size_limit(LINE_LIMIT)
-    told = decoded(path).rstrip("\n")
-    names, delimiter = _names(path, told, asked)
-    lines = _lines(told, delimiter)
-    next(lines)
-    for line, found in lines:
-        yield f"{path}:{line}", found if isinstance(found, LineError) else _row(names, found)
+    before = csv.field_size_limit(LINE_LIMIT)  # of the process
+    try:
+        told = decoded(path).rstrip("\n")
+        names, delimiter = _names(path, told, asked)
+        lines = _lines(told, delimiter)
+        next(lines)
+        for line, found in lines:
+            yield f"{path}:{line}", found if isinstance(found, LineError) else _row(names, found)
+    finally:
+        csv.field_size_limit(before)
 
 
 def draft(row: Mapping[str, Any], asked: Asked) -> Draft:
