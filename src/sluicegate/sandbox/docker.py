@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from sluicegate.sandbox.frames import Carrier
 from sluicegate.sandbox.launch import MODULES, Launch, rlimits_of
 from sluicegate.sandbox.limits import Limits
+from sluicegate.sandbox.zygote import exactly
 
 NAME, SAFE = "docker", True
 IMAGE, VARIABLE = "sluicegate-eval", "SANDBOX_IMAGE"
@@ -422,8 +423,8 @@ def main() -> NoReturn:
     """Serve the worker's requests until it is gone."""
     engine = Engine(**json.loads(sys.argv[2]))
     control = socket.socket(fileno=os.dup(STREAM))
-    size = _exactly(control, 4)
-    code = size + _exactly(control, int.from_bytes(size, "big"))
+    size = exactly(control, 4)
+    code = size + exactly(control, int.from_bytes(size, "big"))
     sweep(engine)
     pool = Pool(engine, code)
     pool.prepare(Limits())
@@ -433,19 +434,9 @@ def main() -> NoReturn:
         if not head:
             pool.close()
             os._exit(0)
-        request = json.loads(_exactly(control, int.from_bytes(head, "big")))
+        request = json.loads(exactly(control, int.from_bytes(head, "big")))
         try:
             serve(pool, request, files)
         finally:
             for number in files:
                 os.close(number)
-
-
-def _exactly(control: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = control.recv(size - len(data))
-        if not part:
-            os._exit(0)
-        data += part
-    return data

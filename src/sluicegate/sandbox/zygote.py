@@ -84,7 +84,7 @@ def main() -> NoReturn:
         size, files, _, _ = socket.recv_fds(control, 4, 3)
         if not size:
             os._exit(0)
-        request = json.loads(_exactly(control, int.from_bytes(size, "big")))
+        request = json.loads(exactly(control, int.from_bytes(size, "big")))
         if (clone() if request["namespaces"] else os.fork()) == 0:
             control.close()
             try:
@@ -95,7 +95,8 @@ def main() -> NoReturn:
             os.close(number)
 
 
-def _exactly(control: socket.socket, size: int) -> bytes:
+def exactly(control: socket.socket, size: int) -> bytes:
+    """So many bytes of a request; the process ends where the other end has."""
     data = b""
     while len(data) < size:
         part = control.recv(size - len(data))
