@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditional
 
 from sluicegate.errors import UserError  # noqa: E402
 from sluicegate.models import decoding  # noqa: E402
-from sluicegate.models.decoding import Decoder, Sampling, decode_seq2seq, laid_out  # noqa: E402
+from sluicegate.models.decoding import Decoder, Sampling, laid_out  # noqa: E402
 from sluicegate.models.dual_config import DualEncoderConfig  # noqa: E402
 from sluicegate.models.dual_encoder import DualEncoderForConditionalGeneration  # noqa: E402
 
@@ -55,6 +55,10 @@ def one(given: dict[str, Any], prompt: int) -> dict[str, Any]:
     return {name: tensor[[prompt]] for name, tensor in given.items()}
 
 
+def decoded(model: Any, given: Any, uniforms: Any, sampling: Sampling, **told: Any) -> list[list[int]]:
+    return Decoder(model).decode(given, uniforms, sampling, **told).tokens
+
+
 def numbers(rows: int, length: int) -> Any:
     return np.random.default_rng(0).random((rows, length))
 
@@ -67,7 +71,7 @@ def sampled(length: int = 90, temperature: float = 1.0, top_p: float = 1.0) -> S
 def test_greedy_equals_generate(make: Callable[[], Any]) -> None:
     model = make()
     given = inputs(model)
-    ours = decode_seq2seq(model, given, numbers(PROMPTS, 100), Sampling(0, 1.0, 100, frozenset({1})))
+    ours = decoded(model, given, numbers(PROMPTS, 100), Sampling(0, 1.0, 100, frozenset({1})))
     theirs = model.generate(**given, max_new_tokens=100, do_sample=False, eos_token_id=1)[:, 1:].tolist()
     assert [answer[:100] for answer in theirs] == [[*mine, *[0] * (len(theirs[0]) - len(mine))] for mine in ours]
     assert len({tuple(answer) for answer in ours}) > 1
@@ -91,7 +95,7 @@ def test_a_text_does_not_depend_on_its_batch(make: Callable[[], Any], every: int
 
 def test_rows_end_at_their_own_stop_and_no_later() -> None:
     model = plain()
-    answers = decode_seq2seq(model, inputs(model), numbers(20, 60), sampled(60), copies=4)
+    answers = decoded(model, inputs(model), numbers(20, 60), sampled(60), copies=4)
     ends = [answer[-1] in STOPS for answer in answers]
     assert any(ends)
     assert all(token not in STOPS for answer in answers for token in answer[:-1])
@@ -114,8 +118,8 @@ def test_answers_may_be_of_any_number_a_prompt() -> None:
     model = plain()
     given, uniforms = inputs(model), numbers(7, 40)
     rows = [3, 0, 0, 4, 0, 4, 1]
-    together = decode_seq2seq(model, given, uniforms, sampled(40), rows=rows)
-    alone = [decode_seq2seq(model, one(given, p), uniforms[[i]], sampled(40))[0] for i, p in enumerate(rows)]
+    together = decoded(model, given, uniforms, sampled(40), rows=rows)
+    alone = [decoded(model, one(given, p), uniforms[[i]], sampled(40))[0] for i, p in enumerate(rows)]
     assert together == alone
 
 
@@ -142,16 +146,16 @@ def test_a_prompt_is_encoded_once_and_the_models_mode_is_left_alone() -> None:
     shapes: list[tuple[int, ...]] = []
     model.encoder.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.last_hidden_state.shape)))
     given = inputs(model)
-    first = decode_seq2seq(model, given, numbers(20, 4), sampled(4), copies=4)
+    first = decoded(model, given, numbers(20, 4), sampled(4), copies=4)
     assert shapes == [(PROMPTS, 70, 32)]
     assert all(part.training for part in model.modules())
-    assert decode_seq2seq(model, given, numbers(20, 4), sampled(4), copies=4) == first
+    assert decoded(model, given, numbers(20, 4), sampled(4), copies=4) == first
 
 
 def test_random_state_of_torch_is_left_alone() -> None:
     model = plain()
     before = torch.random.get_rng_state()
-    decode_seq2seq(model, inputs(model), numbers(PROMPTS, 8), sampled(8))
+    decoded(model, inputs(model), numbers(PROMPTS, 8), sampled(8))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -160,9 +164,9 @@ def test_adapters_take_part() -> None:
     given, uniforms = inputs(plain()), numbers(PROMPTS, 30)
     config = peft.LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="SEQ_2_SEQ_LM")
     adapted = peft.get_peft_model(plain(), config).eval()
-    found = decode_seq2seq(adapted, given, uniforms, sampled(30))
-    assert found != decode_seq2seq(plain(), given, uniforms, sampled(30))
-    assert found == decode_seq2seq(adapted.merge_and_unload(), given, uniforms, sampled(30))
+    found = decoded(adapted, given, uniforms, sampled(30))
+    assert found != decoded(plain(), given, uniforms, sampled(30))
+    assert found == decoded(adapted.merge_and_unload(), given, uniforms, sampled(30))
 
 
 def test_half_precision_gives_nearly_the_same_scores() -> None:
@@ -182,7 +186,7 @@ def test_broken_weights_are_told_of(temperature: float) -> None:
     with torch.no_grad():
         model.decoder.final_layer_norm.weight[3] = torch.nan
     with pytest.raises(UserError, match="not finite"):
-        decode_seq2seq(model, inputs(model), numbers(PROMPTS, 8), sampled(8, temperature))
+        decoded(model, inputs(model), numbers(PROMPTS, 8), sampled(8, temperature))
 
 
 def test_a_model_of_another_shape_is_refused() -> None:
@@ -232,7 +236,7 @@ def test_a_graph_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch, capsy
     decoder = Decoder(model)
     replays = captured(monkeypatch, decoder, off=0.1)
     found = decoder.decode(given, uniforms, sampled(40)).tokens
-    assert found == decode_seq2seq(model, given, uniforms, sampled(40))
+    assert found == decoded(model, given, uniforms, sampled(40))
     assert len(replays) == 1
     assert "without CUDA graphs: a captured step gives other logits" in capsys.readouterr().err
 

@@ -23,7 +23,7 @@ from sluicegate.errors import UserError
 from sluicegate.models.choosing import ATTENTION, NEVER, Sampling, choose, damaged
 from sluicegate.models.t5_step import Buffers, Shape, Weights, advance
 
-__all__ = ["Decoder", "Drawn", "Sampling", "choose", "decode_seq2seq"]
+__all__ = ["Decoder", "Drawn", "Sampling", "choose"]
 BLOCK = 64
 """Tokens by which what is looked at of cache and source grows."""
 EVERY = 16
@@ -49,22 +49,6 @@ class Drawn:
 
     tokens: list[list[int]]
     scores: list[list[float]]
-
-
-def decode_seq2seq(
-    model: Any,
-    inputs: Mapping[str, Any],
-    uniforms: Any,
-    sampling: Sampling,
-    *,
-    copies: int = 1,
-    rows: Sequence[int] | None = None,
-) -> list[list[int]]:
-    """Answers as token ids, the stop token included; for several batches make a `Decoder` once.
-
-    Args and errors: those of `Decoder` and of its `decode`.
-    """
-    return Decoder(model).decode(inputs, uniforms, sampling, copies=copies, rows=rows).tokens
 
 
 class Decoder:

@@ -24,8 +24,6 @@ LOGITS_AT_ONCE = 2**25
 """Logits that the loss holds at once."""
 HEAD_BYTES = 14
 """Of a logit held: in bf16, in fp32 and once more while they are summed, and its gradient in fp32 and bf16."""
-CUBLAS_BYTES = 2**26
-"""What the matrix library of a GPU holds for itself."""
 SLACK = 0.9
 """Share of the free memory that may be planned for before anything is loaded."""
 FILLED = 0.94
