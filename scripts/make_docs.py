@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sluicegate.evaluators import EVALUATORS
+from sluicegate.evaluators import EVALUATORS, codebleu
+from sluicegate.evaluators.answer import LANGUAGE_OF_SCENARIO, SPELLINGS
 from sluicegate.k8s.checks.page import page as k8s_checks
 from sluicegate.recipes import RECIPES
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.plan import STAGES
-from sluicegate.study import Arm, Expected, Generation, Machine, Source, StageChange, Study, shipped
+from sluicegate.study import Arm, Bound, Expected, Generation, Machine, Source, StageChange, Study, shipped
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = "<!-- made by scripts/make_docs.py; `make docs` writes it again -->\n\n"
@@ -109,6 +110,7 @@ PARTS: tuple[tuple[type[BaseModel], str], ...] = (
     (Generation, "generate"),
     (StageChange, "stages.N"),
     (Machine, "machines.NAME"),
+    (Bound, "machines.NAME.mounts[]"),
     (Expected, "expected"),
 )
 
@@ -130,7 +132,25 @@ def evaluators() -> str:
     ]
     lines += ["| metric | what it says |", "| --- | --- |"]
     lines += [f"| `{name}` | {_first_line(import_module(path).__doc__)} |" for name, path in EVALUATORS.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_languages()]) + "\n"
+
+
+def _languages() -> Iterator[str]:
+    """How a sample names its language."""
+    yield "## Languages"
+    yield ""
+    yield "A sample's language is its `meta.language`, in upper or lower case and in any of these spellings; where that"
+    yield "is missing, its scenario tells it. What a metric cannot read has no value, and the reason says so."
+    yield "`codebleu` reads those marked, with `pip install 'sluicegate[eval,codebleu]'`."
+    yield ""
+    yield "| language | other spellings | scenarios | `codebleu` |"
+    yield "| --- | --- | --- | --- |"
+    for language in sorted({*SPELLINGS.values(), *LANGUAGE_OF_SCENARIO.values()}):
+        told = [
+            ", ".join(f"`{name}`" for name, meant in names.items() if meant == language)
+            for names in (SPELLINGS, LANGUAGE_OF_SCENARIO)
+        ]
+        yield f"| `{language}` | {' | '.join(told)} | {'yes' if language in codebleu.LANGUAGES else ''} |"
 
 
 def _first_line(text: str | None) -> str:

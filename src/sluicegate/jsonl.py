@@ -22,6 +22,7 @@ from sluicegate.records import from_json, to_json
 
 Record = TypeVar("Record")
 FAULTS_SHOWN = 10
+MARK = b"\xef\xbb\xbf"
 
 
 def read_text(path: Path) -> str:
@@ -79,6 +80,41 @@ def read(kind: type[Record], path: Path) -> list[Record]:
         more = f" (first {FAULTS_SHOWN} shown)" if len(faults) > FAULTS_SHOWN else ""
         raise UserErrors(f"{path}: {len(faults)} unreadable lines{more}; nothing was read", faults[:FAULTS_SHOWN])
     return records
+
+
+def each(kind: type[Record], path: Path) -> Iterator[tuple[int, Record]]:
+    """Offset and record of every line, one at a time, as `read` would read them.
+
+    Raises:
+        UserError: as `read`, which is left to find the words; it comes when the first fault is met.
+    """
+    try:
+        with path.open("rb") as stream:
+            offset, ended = 0, False
+            for line in stream:
+                text = clean(line, offset)
+                if text and not ended:
+                    yield offset, from_json(kind, text)
+                elif text:
+                    break
+                else:
+                    ended = True
+                offset += len(line)
+            else:
+                return
+    except (OSError, ValidationError):
+        pass
+    read(kind, path)
+    raise UserError(f"{path}: changed while it was read", wanted="a file that nobody writes to", seen="other lines")
+
+
+def clean(line: bytes, offset: int) -> bytes:
+    """A line without its end and, where it is the first, without a byte-order mark.
+
+    >>> clean(b"{}\\r\\n", 10), clean(b"\\xef\\xbb\\xbf{}", 0)
+    (b'{}', b'{}')
+    """
+    return (line.removeprefix(MARK) if offset == 0 else line).rstrip(b"\r\n")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from sluicegate import jsonl
 from sluicegate.compare import compare, load_scores
+from sluicegate.compare.foreign import read_scores
 from sluicegate.errors import UserError
 from sluicegate.records import Score
 
@@ -208,3 +209,20 @@ def test_two_foreign_files_are_compared(tmp_path: Path) -> None:
     control = [Score(s.sample_id, s.model, s.draw, "em", s.value) for s in load_scores(path, metrics=["old"])]
     experiment = [Score(s.sample_id, s.model, s.draw, "em", s.value) for s in load_scores(path, metrics=["new"])]
     assert compare(control, experiment, primary="em")[0].gain == pytest.approx(5 / 30)
+
+
+def test_ours_come_one_by_one_and_a_line_that_cannot_be_read_is_told_as_ever(tmp_path: Path) -> None:
+    good = '{"sample_id": "a", "model": "m", "draw": 0, "metric": "em", "value": 1.0}'
+    path = written(tmp_path, "s.jsonl", f"\ufeff{good}\r\n{good}\n\n")
+    assert [score.value for score in read_scores(path)] == [1.0, 1.0]
+    path = written(tmp_path, "s.jsonl", f"{good}\n{good.replace('1.0', '7.0')}\n\n{good}\n")
+    rows = read_scores(path)
+    assert next(rows).value == 1.0
+    with pytest.raises(UserError) as refused:
+        next(rows)
+    with pytest.raises(UserError) as wanted:
+        jsonl.read(Score, path)
+    assert str(refused.value) == str(wanted.value)
+    assert "s.jsonl:3: " in str(refused.value)
+    with pytest.raises(UserError, match="1 unreadable lines"):
+        load_scores(written(tmp_path, "s.jsonl", f"{good}\n\n{good}\n"))

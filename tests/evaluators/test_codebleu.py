@@ -1,32 +1,20 @@
 import ast
 import inspect
 import random
+import re
 import textwrap
 from types import ModuleType
 
 import pytest
 
 from answers import judged
-from sluicegate.evaluators.codebleu import Parts, parts, profile
+from programs import answers, programs
+from sluicegate.errors import UserError
+from sluicegate.evaluators.codebleu import LANGUAGES, Parts, parts, profile
+from sluicegate.evaluators.syntax import trees
 
 NAME = "codebleu"
-SCRIPTS = [
-    "function total(items) {\n  let sum = 0;\n  for (const item of items) {\n"
-    "    sum += item.price * item.count;\n  }\n  return sum;\n}",
-    "function find(items, wanted) {\n  // first place\n  let low = 0, high = items.length - 1;\n"
-    "  while (low <= high) {\n    const middle = (low + high) >> 1;\n"
-    "    if (items[middle] === wanted) return middle;\n"
-    "    if (items[middle] < wanted) { low = middle + 1; } else { high = middle - 1; }\n  }\n  return -1;\n}",
-    "const group = (rows, key = 'id') => {\n  var out = {};\n  for (var i = 0; i < rows.length; i++) {\n"
-    "    const name = rows[i][key];\n    if (!out[name]) out[name] = [];\n    out[name].push(rows[i]);\n  }\n"
-    "  return out;\n};",
-    "class Counter {\n  constructor(start = 0) { this.value = start; }\n"
-    "  next() { this.value++; return this.value; }\n}",
-    "async function load(url) {\n  try {\n    const answer = await fetch(url);\n    return await answer.json();\n"
-    "  } catch (error) {\n    console.error(error);\n    throw error;\n  }\n}",
-    "export function List({ items }) {\n"
-    "  return <ul>{items.map((item) => <li key={item.id}>{item.label}</li>)}</ul>;\n}",
-]
+OTHERS = [name for name in LANGUAGES if name != "python"]
 
 
 class _InOrder(dict[object, None]):
@@ -112,10 +100,66 @@ def test_python_is_valued_as_by_the_package(package: ModuleType) -> None:
     assert [found for pair in asked if (found := differences(package, "python", *pair))] == []
 
 
-def test_javascript_is_valued_as_by_the_package(package: ModuleType) -> None:
-    asked = [pair for pair in pairs(SCRIPTS, 0) if all(parses("javascript", text) for text in pair)]
-    assert len(asked) > 15
-    assert [found for pair in asked if (found := differences(package, "javascript", *pair))] == []
+@pytest.mark.parametrize("language", OTHERS)
+def test_other_languages_are_valued_as_by_the_package(language: str, package: ModuleType) -> None:
+    rng = random.Random(0)  # noqa: S311
+    sources = programs(language)
+    made = [(source, answer) for _ in range(4) for source in sources for answer in answers(source, sources, rng)]
+    asked = [pair for pair in made if parses(language, pair[1])]
+    assert len(asked) > 40
+    assert [found for pair in asked if (found := differences(package, language, *pair))] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("php", "<?php\n$sum = 0;\nforeach (all() as $one) { $sum = $sum + $one; }\n"),
+        ("php", "<?php\n$sum = 0;\nforeach ($all as $name => $one) { $sum = $sum + $one; }\n"),
+        ("ruby", "def f(x)\n  y = x\n  @self.name = 'a'\n  y\nend\n"),
+    ],
+)
+def test_the_package_loses_the_data_flow_of_these(language: str, source: str, package: ModuleType) -> None:
+    assert package.calc_codebleu([source], [source], language)["dataflow_match_score"] == 0
+    assert parts(profile(language, source), profile(language, source)).dataflow == 1.0
+
+
+def test_php_needs_no_opening_tag_and_another_program_is_not_the_same_page(package: ModuleType) -> None:
+    wanted, seen = "function f($a) { $b = $a; return $b; }", "echo 'x';"
+    assert package.calc_codebleu([wanted], [seen], "php")["syntax_match_score"] == 1.0
+    assert parts(profile("php", seen), profile("php", wanted)).syntax == 0.0
+    assert parts(profile("php", f"<?php\n{wanted}"), profile("php", wanted)).dataflow == 1.0
+    assert judged(NAME, "php", "no program at all", wanted).value == 0.0
+
+
+def test_comments_that_begin_with_a_hash_are_no_syntax(package: ModuleType) -> None:
+    wanted, seen = "def f(a)\n  # twice\n  a * 2\nend\n", "def f(a)\n  a * 2\nend\n"
+    assert package.calc_codebleu([wanted], [seen], "ruby")["syntax_match_score"] < 1.0
+    assert parts(profile("ruby", seen), profile("ruby", wanted)).syntax == 1.0
+
+
+def test_the_end_of_a_line_is_no_variable_of_go(package: ModuleType) -> None:
+    wanted = "package m\nfunc f() {\n\tx = func() {\n\t\ty()\n\t}\n}\n"
+    seen = wanted.replace("{\n\t\ty()\n\t}", "{ y() }")
+    assert package.calc_codebleu([wanted], [seen], "go")["dataflow_match_score"] < 1.0
+    assert parts(profile("go", seen), profile("go", wanted)).dataflow == 1.0
+
+
+def test_of_a_rust_function_the_flow_sees_its_parameters_alone_as_in_the_package(package: ModuleType) -> None:
+    wanted, seen = "fn f(a: i32) { let b; b = a; }", "fn f(a: i32) { panic!() }"
+    assert parts(profile("rust", seen), profile("rust", wanted)).dataflow == 1.0
+    assert profile("rust", f"pub {wanted}").links.total() == 0
+    assert differences(package, "rust", wanted, seen) == differences(package, "rust", f"pub {wanted}", seen) == []
+
+
+def test_a_language_without_its_grammar_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    trees._grammar.cache_clear()
+    monkeypatch.setitem(sys.modules, "tree_sitter_java", None)
+    with pytest.raises(UserError) as refused:
+        judged(NAME, "java", "int x;", "int y; // unheard of")
+    assert "tree-sitter-java" in refused.value.wanted
+    assert refused.value.mend == "pip install 'sluicegate[eval,codebleu]'"
 
 
 def test_the_package_loses_the_data_flow_of_a_program_that_sets_an_attribute_to_a_string(package: ModuleType) -> None:
@@ -131,9 +175,9 @@ def test_a_part_that_the_reference_lacks_is_left_out_and_a_flow_that_shares_noth
     assert parts(profile("python", "pass"), profile("python", "x = y")).dataflow == 0.0
 
 
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_right_is_1_and_what_is_empty_or_no_program_is_0(language: str) -> None:
-    reference = {"python": "def add(a, b):\n    return a + b\n", "javascript": SCRIPTS[0]}[language]
+    reference = "def add(a, b):\n    return a + b\n" if language == "python" else programs(language)[0]
     assert judged(NAME, language, f"Here:\n```\n{reference}\n```", reference).value == pytest.approx(1.0)
     assert judged(NAME, language, "", reference).value == 0.0
     assert judged(NAME, language, reference[:-6] + "(", reference).value == 0.0
@@ -147,13 +191,30 @@ def test_comments_and_docstrings_are_no_syntax_and_no_flow() -> None:
     assert found.ngram < 1.0
 
 
-@pytest.mark.parametrize("language", ["typescript", "sql", "yaml", "rust", ""])
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("java", "x = a; // one\n/* two */ y = x;"), ("c_sharp", "x = a; // one\n/* two */ y = x;"),
+        ("php", "<?php $x = $a; # one\n// one\n/* two */ $y = $x;"), ("c", "x = a; // one\n/* two */ y = x;"),
+        ("cpp", "x = a; // one\n/* two */ y = x;"), ("go", "package m\nfunc f() {\n\tx = a // one\n\ty = x\n}\n"),
+        ("ruby", "x = a # one\n=begin\ntwo\n=end\ny = x\n"), ("rust", "x = a; /// one\n/* two */ y = x;"),
+    ],
+)  # fmt: skip
+def test_comments_are_no_syntax_and_no_flow_in_any_language(language: str, told: str) -> None:
+    plain = re.sub(r"(?s)(#|//).*?$|/\*.*?\*/|^=begin.*^=end", "", told, flags=re.MULTILINE)
+    assert plain != told
+    found = parts(profile(language, told), profile(language, plain))
+    assert (found.syntax, found.dataflow) == (1.0, 1.0)
+    assert profile(language, told).subtrees == profile(language, plain).subtrees
+
+
+@pytest.mark.parametrize("language", ["typescript", "sql", "yaml", "kotlin", ""])
 def test_languages_that_the_package_has_not_are_not_judged(language: str) -> None:
     assert judged(NAME, language, "x", "x").value is None
 
 
 def test_python_that_only_our_grammar_cannot_read_is_not_the_model_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sluicegate.evaluators.syntax import UnparsableError, trees
+    from sluicegate.evaluators.syntax import UnparsableError
 
     real = trees.tree
 

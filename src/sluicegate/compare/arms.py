@@ -7,7 +7,7 @@ scores are refused, with the ids, before anything is computed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sluicegate.errors import UserError
@@ -61,6 +61,13 @@ class Arm:
         for models in self.table.values():
             for draws in models.values():
                 yield from (value for value in draws.values() if value is not None)
+
+    def scores(self) -> Iterator[Score]:
+        """The scores that it was laid out from, without their reasons."""
+        for sample, models in self.table.items():
+            for model, draws in models.items():
+                for draw, value in draws.items():
+                    yield Score(sample, model, draw, self.metric, value, "no value" if value is None else "")
 
     def binary(self) -> bool:
         """Whether every value is a pass or a fail."""

@@ -7,7 +7,7 @@ by Holm. Swapping the arms mirrors gain, low and high to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +28,8 @@ FEW_DIFFER = 10
 
 
 def compare(
-    control: Sequence[Score],
-    experiment: Sequence[Score],
+    control: Iterable[Score],
+    experiment: Iterable[Score],
     *,
     primary: str,
     metrics: Iterable[str] | None = None,
@@ -47,6 +47,7 @@ def compare(
     several draws K, pass@1 and pass@K are added as secondaries.
 
     Args:
+        control, experiment: gone through once; what is kept of a score is its value and its place.
         primary: the metric that may decide.
         metrics: the others to compare; None for all that the scores have.
         seed: of the resampling.
@@ -81,8 +82,8 @@ def compare(
     for metric in chosen:
         same_draws(arms[0][metric], arms[1][metric])
     for k in _extra(arms[0], chosen):
-        for arm, scores, name in zip(arms, (control, experiment), names, strict=True):
-            arm.update(lay_out(reduce_pass_at_k(scores, k), name))
+        for arm, name in zip(arms, names, strict=True):
+            arm.update(lay_out(reduce_pass_at_k(arm[PASSES].scores(), k), name))
         chosen.append(f"pass@{k}")
     asked = Asked(level, alternative, seed, minimum, scenarios)
     ordered = [primary, *(metric for metric in chosen if metric != primary)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,12 @@ class _Layout:
 
 
 def load_scores(path: Path, *, metrics: Sequence[str] | None = None) -> list[Score]:
-    """The scores of a file, ours or another tool's.
+    """The scores of a file, ours or another tool's, all at once; see `read_scores`."""
+    return list(read_scores(path, metrics=metrics))
+
+
+def read_scores(path: Path, *, metrics: Sequence[str] | None = None) -> Iterator[Score]:
+    """The scores of a file, ours or another tool's; ours come one by one and are never all in memory.
 
     Args:
         path: .jsonl, .json, .csv or .tsv.
@@ -57,20 +62,22 @@ def load_scores(path: Path, *, metrics: Sequence[str] | None = None) -> list[Sco
 
     Raises:
         UserError: no id column, no metric, NaN or infinities, values outside [0, 1], all with `file:line` (`row` in
-            JSON).
+            JSON); of a file of ours when the first fault is met.
     """
+    if path.suffix.lower() in (".jsonl", ".json") and _ours(path):
+        yield from (score for _, score in jsonl.each(Score, path))
+        return
     text = jsonl.read_text(path)
     if not text.strip():
         raise UserError(f"{path}: empty", wanted="at least one score", seen=f"{len(text)} blank characters")
-    if path.suffix.lower() in (".jsonl", ".json") and _ours(text):
-        return jsonl.read(Score, path)
-    return _scores(path, rows.read(path, text), metrics)
+    yield from _scores(path, rows.read(path, text), metrics)
 
 
-def _ours(text: str) -> bool:
+def _ours(path: Path) -> bool:
     try:
-        first = json.loads(text.split("\n", 1)[0])
-    except (ValueError, RecursionError):
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            first = json.loads(stream.readline())
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(first, dict) and {"sample_id", "model", "metric", "value"} <= set(first)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate import judge
 from sluicegate.compare.comparing import compare
-from sluicegate.compare.foreign import load_scores
+from sluicegate.compare.foreign import read_scores
 from sluicegate.compare.reduction import PASSES
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
@@ -40,22 +41,19 @@ def compare_files(
         names: what messages call the arms; None for their files.
 
     Raises:
-        UserError: as `load_scores` and `compare`; several metrics and none named as the primary; no sample with a
+        UserError: as `read_scores` and `compare`; several metrics and none named as the primary; no sample with a
             value of it in both arms.
     """
     named = None if metrics is None else list(dict.fromkeys([*([primary] if primary else []), *metrics]))
-    before, after = (
-        [row for path in paths for row in load_scores(path, metrics=named)] for paths in (control, experiment)
-    )
     _refuse_two_judges([*control, *experiment], named)
-    if named is None or semantic_similarity.NAME in named:
-        _refuse_two_embeddings(before, after)
     told = names or (_named(control), _named(experiment))
     scenarios = {row.id: row.scenario for row in read_samples(data)} if data else {}
+    arms = (_Scores(tuple(control), named), _Scores(tuple(experiment), named))
+    embeddings: set[str] = set()
     found = compare(
-        before,
-        after,
-        primary=primary or _only(before, after, told),
+        _noting(arms[0], embeddings),
+        _noting(arms[1], embeddings),
+        primary=primary or _only(*arms, told),
         metrics=metrics,
         seed=seed,
         level=level,
@@ -63,14 +61,36 @@ def compare_files(
         scenarios=scenarios if len(set(scenarios.values())) > 1 else None,
         names=told,
     )
+    if named is None or semantic_similarity.NAME in named:
+        _refuse_two_embeddings(embeddings)
     if not found[0].n:
-        raise _nothing(found[0].metric, before, after, told)
+        raise _nothing(found[0].metric, arms, told)
     return found
 
 
-def _nothing(metric: str, before: Sequence[Score], after: Sequence[Score], names: tuple[str, str]) -> UserError:
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """The scores of an arm, read from its files whenever they are gone through."""
+
+    paths: tuple[Path, ...]
+    metrics: Sequence[str] | None
+
+    def __iter__(self) -> Iterator[Score]:
+        for path in self.paths:
+            yield from read_scores(path, metrics=self.metrics)
+
+
+def _noting(scores: Iterable[Score], embeddings: set[str]) -> Iterator[Score]:
+    """The same scores; the embedding models that the cosines among them name are put down."""
+    for row in scores:
+        if row.metric == semantic_similarity.NAME and row.value is not None:
+            embeddings.add(semantic_similarity.model(row.why))
+        yield row
+
+
+def _nothing(metric: str, both: Iterable[Iterable[Score]], names: tuple[str, str]) -> UserError:
     """No sample to compare: how many values each arm has, and why most have none."""
-    arms = [[row for row in arm if row.metric == metric] for arm in (before, after)]
+    arms = [[row for row in arm if row.metric == metric] for arm in both]
     seen = [f"{sum(row.value is not None for row in arm)} of {len(arm)} scores of {name} have a value"
             for name, arm in zip(names, arms, strict=True)]  # fmt: skip
     whys = Counter(row.why for arm in arms for row in arm if row.value is None and row.why)
@@ -86,7 +106,7 @@ def _named(paths: Sequence[Path]) -> str:
     return ", ".join(map(str, paths))
 
 
-def _only(control: Sequence[Score], experiment: Sequence[Score], names: tuple[str, str]) -> str:
+def _only(control: Iterable[Score], experiment: Iterable[Score], names: tuple[str, str]) -> str:
     """The primary metric where none was named; never one of several, for that choice has to come before the scores."""
     before, after = ({row.metric for row in arm} for arm in (control, experiment))
     both = before & after
@@ -102,10 +122,8 @@ def _only(control: Sequence[Score], experiment: Sequence[Score], names: tuple[st
     )
 
 
-def _refuse_two_embeddings(control: Sequence[Score], experiment: Sequence[Score]) -> None:
+def _refuse_two_embeddings(named: Iterable[str]) -> None:
     """Cosines of two embedding models compare nothing, nor do those of one and of who knows which."""
-    rows = [row for row in (*control, *experiment) if row.metric == semantic_similarity.NAME and row.value is not None]
-    named = {semantic_similarity.model(row.why) for row in rows}
     models = {name[-semantic_similarity.DIGITS :]: name for name in sorted(named)}
     if len(models) > 1:
         raise UserError(

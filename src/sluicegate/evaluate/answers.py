@@ -11,9 +11,9 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from sluicegate import jsonl
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
-from sluicegate.evaluate.lines import clean, records
 from sluicegate.records import Prediction, Sample, digest, from_json, to_dict
 
 Whole = NDArray[np.int64]
@@ -61,7 +61,7 @@ class Answers:
         """The prediction at a place, from the file when it is open."""
         offset = int(self.offsets[place])
         stream.seek(offset)
-        return from_json(Prediction, clean(stream.readline(), offset))
+        return from_json(Prediction, jsonl.clean(stream.readline(), offset))
 
 
 def find(data: Sequence[Path], predictions: Path) -> Answers:
@@ -76,7 +76,7 @@ def find(data: Sequence[Path], predictions: Path) -> Answers:
     numbers, draws, offsets, digests = array("q"), array("q"), array("q"), array("Q")
     asked: dict[int, str] = {}
     models: set[str] = set()
-    for line, (offset, answer) in enumerate(records(Prediction, predictions), start=1):
+    for line, (offset, answer) in enumerate(jsonl.each(Prediction, predictions), start=1):
         found = number.get(answer.sample_id)
         if found is None:
             raise _unknown(predictions, line, answer, data, samples)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from sluicegate import jsonl
 from sluicegate.errors import UserError
 from sluicegate.evaluate.answers import Answers, Whole
-from sluicegate.evaluate.lines import records
 from sluicegate.evaluate.unconfined import stands
 from sluicegate.evaluators import INFRA
 from sluicegate.records import Score, to_json
@@ -35,7 +34,7 @@ def settled(score: Score) -> bool:
 
 def unsettled(out: Path) -> bool:
     """Whether a score file holds rows that would be scored again."""
-    return any(not settled(row) for _, row in records(Score, out))
+    return any(not settled(row) for _, row in jsonl.each(Score, out))
 
 
 class ScoreFile:
@@ -66,7 +65,7 @@ class ScoreFile:
             )
         jsonl.cut_torn_line(self.out)
         self._read_inputs()
-        for offset, row in records(Score, self.out):
+        for offset, row in jsonl.each(Score, self.out):
             if not self._is_ours(row):
                 raise self._others(row)
             if row.why == NO_PREDICTION:

@@ -16,7 +16,6 @@ from sluicegate.errors import UserError
 from sluicegate.evaluate import answers, pools, unconfined
 from sluicegate.evaluate.answers import Answers
 from sluicegate.evaluate.asking import choose_scenarios
-from sluicegate.evaluate.lines import records
 from sluicegate.evaluate.pools import Job
 from sluicegate.evaluate.score_file import ScoreFile
 from sluicegate.evaluators import Evaluator, load
@@ -37,7 +36,7 @@ class Scores:
 
     def __iter__(self) -> Iterator[Score]:
         """Each row, in the order of the file."""
-        for _, row in records(Score, self.out):
+        for _, row in jsonl.each(Score, self.out):
             if row.metric in self.metrics and (self.samples is None or row.sample_id in self.samples):
                 yield row
 

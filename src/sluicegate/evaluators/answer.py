@@ -28,11 +28,19 @@ LANGUAGE_OF_SCENARIO: Final = {
     "react": "tsx",
     "sql": "sql",
     "kubernetes": "yaml",
+    **{name: name for name in ("javascript", "typescript", "java", "c_sharp", "c", "cpp", "go", "php", "ruby", "rust")},
 }
 """The language where a sample's meta does not name one; TSX reads JSX and plain JavaScript, too."""
 SPELLINGS: Final = {
+    "c#": "c_sharp",
+    "c++": "cpp",
+    "csharp": "c_sharp",
+    "cs": "c_sharp",
+    "golang": "go",
     "py": "python",
     "python3": "python",
+    "rb": "ruby",
+    "rs": "rust",
     "js": "javascript",
     "javascriptreact": "tsx",
     "jsx": "tsx",

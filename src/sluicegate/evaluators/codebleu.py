@@ -1,10 +1,12 @@
-"""CodeBLEU against the reference, in Python and JavaScript: n-grams, weighted n-grams, syntax and data flow.
+"""CodeBLEU against the reference, in ten languages: n-grams, weighted n-grams, syntax and data flow.
 
-The four parts and their mean are those of the codebleu package 0.7.0, except where that is wrong: an empty answer, or
-one that does not parse, is 0 (there up to 0.25); a data flow that shares nothing is 0 (there 1); where the reference
-has no data flow, the other three parts weigh a third each (there the fourth counts as 1). Comments and docstrings are
-left out of the syntax by the parser and not by patterns, which cut `"a//b"` in a template. The package has neither
-TypeScript nor SQL nor YAML, so these are not judged; Kubernetes manifests have an evaluator of their own.
+The languages, the four parts and their mean are those of the codebleu package 0.7.0, except where that is wrong: an
+empty answer, or one that does not parse, is 0 (there up to 0.25); a data flow that shares nothing is 0 (there 1); where
+the reference has no data flow, the other three parts weigh a third each (there the fourth counts as 1). Comments and
+docstrings are left out of the syntax by the parser and not by patterns, which cut `"a//b"` in a template and leave
+`#` in PHP and Ruby. PHP without its opening tag is read as PHP (there any two such texts have the same syntax). What
+data flow sees of each language is in `syntax.forms`. The package has neither TypeScript nor SQL nor YAML, so these are
+not judged; Kubernetes manifests have an evaluator of their own.
 
 Do not take it for correctness: of 40 wrong programs against their corrections its mean is 0.9.
 Source: Ren et al., arXiv 2009.10297.
@@ -21,26 +23,18 @@ from typing import Final, TypeVar
 
 from sluicegate.evaluators import answer, comparison
 from sluicegate.evaluators.syntax import KEPT, GrammarError, UnparsableError, dataflow, python, trees
+from sluicegate.evaluators.syntax.keywords import KEYWORDS
 from sluicegate.records import Prediction, Sample, Score
 
 NAME = "codebleu"
-LANGUAGES: Final = ("python", "javascript")
-PYTHON_WORDS: Final = (
-    "False None True and as assert async await break case class continue def del elif else except finally for from "
-    "global if import in is lambda match nonlocal not or pass raise return try type while with yield"
-)
-SCRIPT_WORDS: Final = (
-    "await break case catch class const continue debugger default delete do else enum export extends false finally "
-    "for function if implements import in instanceof interface let new null package private protected public return "
-    "super switch static this throw try typeof var void while with yield"
-)
-KEYWORDS: Final = {"python": frozenset(PYTHON_WORDS.split()), "javascript": frozenset(SCRIPT_WORDS.split())}
+LANGUAGES: Final = tuple(KEYWORDS)
 ORDERS: Final = (1, 2, 3, 4)
 OTHER_WORD: Final = 0.2
 """What a word that is no keyword weighs against one that is."""
 NONE_SHARED: Final = 0.1
 """Counted for an order of n-grams that shares none (Chen and Cherry's first smoothing)."""
 QUOTES: Final = ("'", '"')
+PHP_TAG: Final = "<?"
 BODIES: Final = ("module", "block")
 Grams = Counter[tuple[str, ...]]
 Thing = TypeVar("Thing")
@@ -63,7 +57,11 @@ class Parts:
 
 
 def score(sample: Sample, prediction: Prediction) -> Score:
-    """CodeBLEU in [0, 1]; None for another language or without a reference that parses."""
+    """CodeBLEU in [0, 1]; None for another language or without a reference that parses.
+
+    Raises:
+        UserError: the language's grammar is not installed.
+    """
     value, why = comparison.judged(sample, prediction, LANGUAGES, profile, _compared)
     return Score(sample.id, prediction.model, prediction.draw, NAME, value, answer.in_a_line(why))
 
@@ -101,12 +99,13 @@ def profile(language: str, text: str, dialect: str = "") -> Profile:
     Raises:
         UnparsableError: not a program of the language, too long or too deep.
         GrammarError: Python that the grammar is too old for.
+        UserError: the grammar is not installed.
     """
     text = text.strip()
     if language == "python":
         python.check(text)
     try:
-        root = trees.tree(language, text)
+        root = trees.tree("php_only" if language == "php" and PHP_TAG not in text else language, text)
     except UnparsableError as fault:
         raise GrammarError(f"the grammar has no such {fault}") if language == "python" else fault from None
     words = text.split()
@@ -132,7 +131,7 @@ def _shape(node: trees.Node, shapes: Counter[int]) -> int:
 def _is_silent(node: trees.Node) -> bool:
     """A comment, or a statement that is a string in Python: a docstring, which is as good as one."""
     if node.kind != "expression_statement":
-        return node.kind == "comment"
+        return node.kind in trees.COMMENTS
     only = node.children[0] if len(node.children) == 1 else None
     return only is not None and only.kind == "string" and only.text[-1:] in QUOTES and node.parent is not None and (
         node.parent.kind in BODIES
@@ -158,7 +157,7 @@ def parts(seen: Profile, wanted: Profile) -> Parts:
 
 def _shared(one: Counter[Thing], other: Counter[Thing]) -> int:
     """How many there are in both."""
-    return sum(min(one[thing], other[thing]) for thing in one.keys() & other.keys())
+    return sum(min(one[thing], other[thing]) for thing in one if thing in other)
 
 
 def _count(size: int, order: int) -> int:

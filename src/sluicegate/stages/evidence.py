@@ -170,7 +170,7 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
     names = [model.name for model in plan.models]
     manifest = _json(attempt / folder.DATA / "manifest.json") or {}
     _refuse_altered(attempt / folder.DATA, manifest)
-    scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl", name) for name in names}
+    scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl", name, the_study.primary) for name in names}
     notes = {name: judge.read_note(attempt / folder.SCORES / f"{name}.jsonl") for name in names}
     judges = {name: note for name, note in notes.items() if note}
     pairs = attempt / folder.COMPARISONS
@@ -187,10 +187,10 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         repeated=_repeated(attempt / folder.DATA / "test.jsonl"),
         results={name: row for name in names if (row := _result(attempt / folder.ARMS / name / "result.json"))},
         answers={name: _finishes(attempt / folder.PREDICTIONS / f"{name}.jsonl", name) for name in names},
-        scored={name: len(_answers(scores[name], the_study.primary)) for name in names},
-        judged={name: len(_answers(scores[name], the_study.primary, valued=True)) for name in names},
-        unsafe={name: sum(is_unsafe(row.why) for row in scores[name]) for name in names},
-        allowed={name: sum(has_leave(row.why) for row in scores[name]) for name in names},
+        scored={name: scores[name].scored for name in names},
+        judged={name: scores[name].judged for name in names},
+        unsafe={name: scores[name].unsafe for name in names},
+        allowed={name: scores[name].allowed for name in names},
         judging=_judging(scores, judges),
         judges=judges,
         comparisons=_comparisons(pairs) if pairs.exists() else (),
@@ -274,32 +274,55 @@ def _damaged(path: Path, seen: str) -> UserError:
 
 
 def _finishes(path: Path, model: str) -> dict[str, int]:
-    rows = jsonl.read(Prediction, path) if path.exists() else []
-    _refuse_others(path, model, {row.model for row in rows})
-    return dict(Counter(row.finish for row in rows))
+    counts: Counter[str] = Counter()
+    for _, row in jsonl.each(Prediction, path) if path.exists() else ():
+        _refuse_others(path, model, row.model)
+        counts[row.finish] += 1
+    return dict(counts)
 
 
-def _scores(path: Path, model: str) -> list[Score]:
-    rows = jsonl.read(Score, path) if path.exists() else []
-    _refuse_others(path, model, {row.model for row in rows})
-    return rows
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What a model's score file comes to; the rows themselves are not kept.
+
+    Args:
+        scored, judged, unsafe, allowed: as in `Evidence`.
+        dollars: those that judging cost, row by row.
+    """
+
+    scored: int
+    judged: int
+    unsafe: int
+    allowed: int
+    dollars: tuple[float, ...]
 
 
-def _judging(scores: Mapping[str, list[Score]], judges: Mapping[str, Note]) -> float:
+def _scores(path: Path, model: str, primary: str) -> _Scored:
+    answers: dict[tuple[str, int], bool] = {}
+    dollars: list[float] = []
+    unsafe = allowed = 0
+    for _, row in jsonl.each(Score, path) if path.exists() else ():
+        _refuse_others(path, model, row.model)
+        unsafe += is_unsafe(row.why)
+        allowed += has_leave(row.why)
+        if row.dollars:
+            dollars.append(row.dollars)
+        if row.metric == primary:
+            place = (row.sample_id, row.draw)
+            answers[place] = answers.get(place, False) or row.value is not None
+    return _Scored(len(answers), sum(answers.values()), unsafe, allowed, tuple(dollars))
+
+
+def _judging(scores: Mapping[str, _Scored], judges: Mapping[str, Note]) -> float:
     """What the ledger had when the newest note was written: with lost calls and known pairs; else what the rows say."""
     noted = max((note.spent for note in judges.values()), default=0.0)
-    return round(noted or sum(row.dollars for rows in scores.values() for row in rows), 6)
+    return round(noted or sum(dollars for one in scores.values() for dollars in one.dollars), 6)
 
 
-def _refuse_others(path: Path, model: str, found: set[str]) -> None:
+def _refuse_others(path: Path, model: str, found: str) -> None:
     """Two files that changed places would turn the verdict round."""
-    if others := found - {model}:
-        raise _damaged(path, f"rows of {', '.join(sorted(others)[:3])} in the file of {model}")
-
-
-def _answers(rows: list[Score], metric: str, *, valued: bool = False) -> set[tuple[str, int]]:
-    """Sample and draw of each score of a metric; with `valued`, of each that is not None."""
-    return {(row.sample_id, row.draw) for row in rows if row.metric == metric and not (valued and row.value is None)}
+    if found != model:
+        raise _damaged(path, f"rows of {found} in the file of {model}")
 
 
 def _digest(attempt: Path, names: list[str], beside: tuple[str, ...]) -> str:

@@ -1,36 +1,30 @@
-"""Which variable's value comes from which, token by token: CodeBLEU's data flow of Python and JavaScript.
+"""Which variable's value comes from which, token by token: CodeBLEU's data flow of its ten languages.
 
-It is an approximation that knows no scopes, and which constructs count as assignments, branches and loops is as in
+It is an approximation that knows no scopes; what counts as an assignment, a branch or a loop stands in `forms`, as in
 the codebleu package, so that values can be held against its own: a loop's body is read twice, a Python `for` that has
-an `else` is read without its body, `else` in JavaScript follows its `if` and does not stand beside it. Unlike there a
-string is one token everywhere (`self.name = "x"` makes the package drop the data flow of the whole program), text is
-not cut in the middle of a character, a sign with the blanks before it (in JSX) is no variable, and parents that two
-readings of a loop find are kept in the order of the source and not in that of a hash.
+an `else` is read without its body. Unlike there a string is one token everywhere (`self.name = "x"` in Python or Ruby
+makes the package drop the data flow of the whole program, as does PHP's `foreach` over anything but a variable), text
+is not cut in the middle of a character, a sign that is not spelt as its kind (blanks in JSX, line ends in Go) is no
+variable, comments that begin with `#` are none either, and parents that two readings of a loop find are kept in the
+order of the source and not in that of a hash.
 
 Source: Ren et al., CodeBLEU, arXiv 2009.10297, section 3.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
 
-from sluicegate.evaluators.syntax.trees import Node
+from sluicegate.evaluators.syntax.forms import FORMS, solid
+from sluicegate.evaluators.syntax.trees import COMMENTS, WHOLE, Node
 
 COMES, COMPUTED = "comesFrom", "computedFrom"
 Edge = tuple[str, int, str, tuple[str, ...], tuple[int, ...]]
-"""Name, place among the tokens, relation, names and places of what it comes from."""
+"""Name, place in the source, relation, names and places of what it comes from."""
 Link = tuple[str, str, tuple[str, ...]]
 """An edge with names replaced by numbers: `v0`, relation, `("v1", …)`."""
 States = dict[str, frozenset[int]]
 """Name → the places where its value may have been set."""
-LOOPS: Final = {"python": ("for_statement", "while_statement"), "javascript": ("for_statement", "while_statement")}
-ASSIGNMENTS: Final = {
-    "python": ("assignment", "augmented_assignment", "for_in_clause"),
-    "javascript": ("assignment_pattern", "augmented_assignment_expression"),
-}
-DEFINITIONS: Final = {"python": "default_parameter", "javascript": "variable_declarator"}
-BRANCHES: Final = {"python": ("elif_clause", "else_clause"), "javascript": ("if_statement",)}
 
 
 def links(root: Node, language: str) -> list[Link]:
@@ -65,162 +59,147 @@ def _renamed(edges: Iterable[Edge]) -> Iterator[Link]:
 
 
 def _is_token(node: Node) -> bool:
-    return (not node.children or node.kind == "string") and node.kind != "comment"
+    return not node.children or node.kind in WHOLE
 
 
 def _parts(node: Node) -> list[Node]:
     """The children that are set off by commas; a token has none."""
-    return [] if _is_token(node) else [child for child in node.children if child.kind != ","]
+    return [] if _is_token(node) else [child for child in solid(node) if child.kind != ","]
 
 
 class _Reading:
     """One pass over a tree, which gathers edges and keeps track of the states."""
 
     def __init__(self, root: Node, language: str) -> None:
-        self._tokens: list[Node] = []
-        self._spans: dict[int, tuple[int, int]] = {}
-        self._count(root)
-        self._language = language
+        self._forms = forms = FORMS[language]
+        self._ways: dict[str, Callable[[Node], None]] = {
+            **dict.fromkeys(forms.ifs, self._read_branches),
+            **dict.fromkeys((*forms.again, *forms.whole), self._read_loop),
+            **dict.fromkeys(forms.each, self._read_each),
+            **dict.fromkeys(forms.assignments, self._read_assignment),
+            **dict.fromkeys(forms.definitions, self._read_definition),
+            **dict.fromkeys(WHOLE, self._read_token),
+            forms.updates: self._read_update,
+        }
         self._states: States = {}
         self.edges: list[Edge] = []
         self._read(root)
 
-    def _count(self, node: Node) -> None:
-        """Number the tokens, and note from which to which a node reaches."""
-        start = len(self._tokens)
-        if _is_token(node):
-            self._tokens.append(node)
-        else:
-            for child in node.children:
-                self._count(child)
-        self._spans[id(node)] = (start, len(self._tokens))
-
     def _read(self, node: Node) -> None:
-        if _is_token(node):
-            self._read_token(node)
-        elif node.kind == DEFINITIONS[self._language]:
-            self._read_definition(node)
-        elif node.kind in ASSIGNMENTS[self._language]:
-            self._read_assignment(node)
-        elif node.kind == "update_expression":
-            self._compute_each(node, node)
-        elif node.kind == "if_statement":
-            self._read_branches(node)
-        elif node.kind in LOOPS[self._language]:
-            self._read_loop(node)
+        if node.kind in COMMENTS:
+            return
+        if node.children:
+            self._ways.get(node.kind, self._read_children)(node)
         else:
-            for child in _comprehended(node.children):
+            self._read_token(node)
+
+    def _read_children(self, node: Node) -> None:
+        first = self._forms.first
+        before = [child for child in node.children if child.kind == first] if first else []
+        for child in before:
+            self._read(child)
+        for child in node.children:
+            if not before or child.kind != first:
                 self._read(child)
 
     def _read_token(self, node: Node) -> None:
-        if node.kind == node.text:
+        name = node.text
+        if not name or node.kind == name:
             return
-        place = self._spans[id(node)][0]
-        if node.text in self._states:
-            self.edges.append((node.text, place, COMES, (node.text,), tuple(sorted(self._states[node.text]))))
+        if name in self._states:
+            self.edges.append((name, node.start, COMES, (name,), tuple(sorted(self._states[name]))))
             return
         if node.kind == "identifier":
-            self._states[node.text] = frozenset((place,))
-        self.edges.append((node.text, place, COMES, (), ()))
-
-    def _variables(self, node: Node) -> list[tuple[str, int]]:
-        start, end = self._spans[id(node)]
-        named = enumerate(self._tokens[start:end], start)
-        return [(token.text, place) for place, token in named if token.kind != token.text]
-
-    def _set(self, name: str, place: int) -> None:
-        self._states[name] = frozenset((place,))
+            self._states[name] = frozenset((node.start,))
+        self.edges.append((name, node.start, COMES, (), ()))
 
     def _read_definition(self, node: Node) -> None:
-        name, value = node.child("name"), node.child("value")
+        name, value = self._forms.definitions[node.kind](node)
         if name is None:
             return
-        if value is None:
-            for text, place in self._variables(name):
-                self.edges.append((text, place, COMES, (), ()))
-                self._set(text, place)
+        if value is not None:
+            self._read(value)
+            self._relate(name, value, COMES)
             return
-        self._read(value)
-        self._relate_each(name, value, COMES)
-
-    def _relate_each(self, left: Node, right: Node, relation: str) -> None:
-        sources = self._variables(right)
-        for text, place in self._variables(left):
-            self.edges += [(text, place, relation, (other,), (at,)) for other, at in sources]
-            self._set(text, place)
-
-    def _compute_each(self, left: Node, right: Node) -> None:
-        self._relate_each(left, right, COMPUTED)
+        for text, place in _variables(name):
+            self.edges.append((text, place, COMES, (), ()))
+            self._states[text] = frozenset((place,))
 
     def _read_assignment(self, node: Node) -> None:
-        left, right = node.child("left"), node.child("right")
-        if node.kind == "for_in_clause":
-            right = node.children[-1]
+        self._assign(node.kind, *self._forms.assignments[node.kind](node))
+
+    def _read_update(self, node: Node) -> None:
+        self._relate(node, node, COMPUTED)
+
+    def _assign(self, kind: str, left: Node | None, right: Node | None) -> None:
         if left is None or right is None:
             return
-        if self._language == "javascript":
-            self._read(right)
-            self._compute_each(left, right)
-        elif node.kind == "for_in_clause":
-            self._assign([left], [right])
-        else:
-            self._assign(*_paired(left, right))
+        targets, values = _paired(left, right) if kind in self._forms.split else ([left], [right])
+        for value in values:
+            self._read(value)
+        for target, value in zip(targets, values, strict=True):
+            self._relate(target, value, COMPUTED, grouped=self._forms.grouped)
 
-    def _assign(self, left: list[Node], right: list[Node]) -> None:
-        for node in right:
-            self._read(node)
-        for target, value in zip(left, right, strict=True):
-            sources = self._variables(value)
-            names, places = tuple(name for name, _ in sources), tuple(place for _, place in sources)
-            for text, place in self._variables(target):
-                self.edges.append((text, place, COMPUTED, names, places))
-                self._set(text, place)
+    def _relate(self, left: Node, right: Node, relation: str, *, grouped: bool = False) -> None:
+        sources = _variables(right)
+        names, places = tuple(name for name, _ in sources), tuple(place for _, place in sources)
+        for text, place in _variables(left):
+            if grouped:
+                self.edges.append((text, place, relation, names, places))
+            else:
+                self.edges += [(text, place, relation, (other,), (at,)) for other, at in sources]
+            self._states[text] = frozenset((place,))
 
     def _read_branches(self, node: Node) -> None:
-        before = dict(self._states)
+        forms, before = self._forms, dict(self._states)
         ends: list[States] = []
         main, apart = before, False
         for child in node.children:
-            apart = apart or (self._language == "javascript" and child.kind == "if_statement")
-            if apart or child.kind in BRANCHES[self._language]:
-                self._states = dict(before)
-                self._read(child)
+            apart = child.kind in forms.branches or (apart and forms.following)
+            self._states = dict(before if apart else main)
+            self._read(child)
+            if apart:
                 ends.append(self._states)
             else:
-                self._states = dict(main)
-                self._read(child)
                 main = self._states
         ends.append(main)
-        if self._language == "javascript" or not any("else" in child.kind for child in node.children):
+        if forms.skipped or not any("else" in part.kind for part in (node, *node.children)):
             ends.append(before)
         self._states = _joined(ends)
 
     def _read_loop(self, node: Node) -> None:
-        if self._language == "python" and node.kind == "for_statement":
-            for _ in range(2):
-                self._read_for(node)
-        elif node.kind == "while_statement":
-            for child in (*node.children, *node.children):
-                self._read(child)
-        else:
-            heads = [number for number, child in enumerate(node.children) if child.kind == "variable_declaration"]
-            again = node.children[heads[0] + 1 :] if heads else ()
-            for child in (*node.children, *again):
-                self._read(child)
-
-    def _read_for(self, node: Node) -> None:
-        left, right = node.child("left"), node.child("right")
-        if left is None or right is None:
+        """All of it, and then once more what comes after its head, and how the head goes on."""
+        self._read_children(node)
+        head = self._forms.again.get(node.kind)
+        if head is None:
+            self._read_children(node)
             return
-        self._assign(*_paired(left, right))
-        if node.children[-1].kind == "block":
-            self._read(node.children[-1])
+        places = [place for place, child in enumerate(node.children) if child.kind == head]
+        for place in places[:1]:
+            step = node.children[place].child("update")
+            for child in (*([step] if step else ()), *node.children[place + 1 :]):
+                self._read(child)
+
+    def _read_each(self, node: Node) -> None:
+        body = None if node.child("alternative") else node.child("body")
+        for _ in range(2):
+            self._assign(node.kind, *self._forms.each[node.kind](node))
+            if body is not None:
+                self._read(body)
 
 
-def _comprehended(children: Sequence[Node]) -> Sequence[Node]:
-    """A comprehension's `for` comes before what it makes."""
-    firsts = [child for child in children if child.kind == "for_in_clause"]
-    return [*firsts, *(child for child in children if child.kind != "for_in_clause")] if firsts else children
+def _variables(node: Node) -> list[tuple[str, int]]:
+    """The names and values below a node, each with its place."""
+    found, waiting = [], [node]
+    while waiting:
+        one = waiting.pop()
+        if one.kind in COMMENTS:
+            continue
+        if not _is_token(one):
+            waiting.extend(reversed(one.children))
+        elif one.text and one.kind != one.text:
+            found.append((one.text, one.start))
+    return found
 
 
 def _paired(left: Node, right: Node) -> tuple[list[Node], list[Node]]:

@@ -1,4 +1,4 @@
-"""JavaScript, JSX, TypeScript, TSX and Python as concrete syntax trees, read by tree-sitter.
+"""JavaScript, JSX, TypeScript, TSX, Python and eight others as concrete syntax trees, read by tree-sitter.
 
 The binding makes a new object at every look at a node, so a tree is copied once into plain ones and shared.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
+from sluicegate.errors import UserError
 from sluicegate.evaluators.syntax import DEPTH, KEPT, UnparsableError, refuse_long, too_deep
 
 if TYPE_CHECKING:
@@ -20,7 +22,20 @@ GRAMMARS: Final = {
     "typescript": ("tree_sitter_typescript", "language_typescript"),
     "tsx": ("tree_sitter_typescript", "language_tsx"),
     "python": ("tree_sitter_python", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "c_sharp": ("tree_sitter_c_sharp", "language"),
+    "php": ("tree_sitter_php", "language_php"),
+    "php_only": ("tree_sitter_php", "language_php_only"),
+    "c": ("tree_sitter_c", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
+    "go": ("tree_sitter_go", "language"),
+    "ruby": ("tree_sitter_ruby", "language"),
+    "rust": ("tree_sitter_rust", "language"),
 }
+"""Language → package and the name of its grammar; `php` is a page that may hold PHP, `php_only` is nothing else."""
+COMMENTS: Final = frozenset(("comment", "line_comment", "block_comment"))
+WHOLE: Final = frozenset(("string", "string_literal", "character_literal"))
+"""Kinds that count as one token, whatever the grammar sees in them."""
 SCRIPTS: Final = ("javascript", "typescript", "tsx")
 """The languages of browsers and Node."""
 
@@ -34,7 +49,7 @@ class Node:
         field: its role in its parent, or empty.
         start: where it begins, in bytes.
         parent: None for the root.
-        text: the source of a token or of a whole string; the root has all of it, others nothing.
+        text: the source of a token or of what is `WHOLE`; the root has all of it, others nothing.
         children: in the order of the source.
     """
 
@@ -87,6 +102,7 @@ def tree(language: str, text: str) -> Node:
     Raises:
         UnparsableError: not a whole program of the language, too long or too deep.
         KeyError: a language without a grammar.
+        UserError: its grammar is not installed.
     """
     found = _tree(language, text)
     if isinstance(found, str):
@@ -111,17 +127,26 @@ def _tree(language: str, text: str) -> Node | str:
 
 
 def _parser(language: str) -> tree_sitter.Parser:
+    grammar = _grammar(language)
     from tree_sitter import Parser
 
-    return Parser(_grammar(language))
+    return Parser(grammar)
 
 
 @lru_cache
 def _grammar(language: str) -> tree_sitter.Language:
-    from tree_sitter import Language
-
     module, name = GRAMMARS[language]
-    return Language(getattr(import_module(module), name)())
+    try:
+        from tree_sitter import Language
+
+        return Language(getattr(import_module(module), name)())
+    except (ImportError, AttributeError, TypeError, ValueError) as fault:  # a grammar of another version is no capsule
+        raise UserError(
+            f"{language}: no grammar to read it with",
+            wanted=f"the packages tree-sitter and {module.replace('_', '-')}, of versions that fit",
+            seen=str(fault),
+            mend="pip install 'sluicegate[eval,codebleu]'",
+        ) from None
 
 
 def _first_fault(root: tree_sitter.Node) -> str:
@@ -136,12 +161,12 @@ def _first_fault(root: tree_sitter.Node) -> str:
 
 def _copied(cursor: tree_sitter.TreeCursor, source: bytes, parent: Node | None, depth: int) -> Node:
     seen: tree_sitter.Node = cursor.node  # type: ignore[assignment] # a cursor always stands on a node
-    kind, named = seen.type, seen.is_named
+    kind, named = intern(seen.type), seen.is_named  # or each node has a string of its own, compared sign by sign
     node = Node(kind, named, cursor.field_name or "", seen.start_byte, parent)
     inner = cursor.goto_first_child()
     if not named:  # in JSX the grammar counts the blanks before a sign to the sign
         node.text = kind
-    elif not inner or kind == "string":
+    elif not inner or kind in WHOLE:
         node.text = source[seen.start_byte : seen.end_byte].decode("utf-8", "replace")
     if not inner:
         return node
