@@ -93,11 +93,9 @@ def run(told: argparse.Namespace) -> int:
             else:
                 failed.append(one.step.name)
                 print(log_of(attempt, one.step).read_text()[-1500:], flush=True)
-        ready = (step for step in left if all(path.exists() for path in needs(step)))
-        while len(running) < told.jobs and (step := next(ready, None)) is not None:
+        while len(running) < told.jobs and (step := next(ready(left, running), None)) is not None:
             left.remove(step)
             running.append(started(attempt, step))
-            ready = (step for step in left if all(path.exists() for path in needs(step)))
         if not running:
             break
         time.sleep(0.2)
@@ -105,6 +103,12 @@ def run(told: argparse.Namespace) -> int:
     names = ", ".join(step.name for step in [*left, *(one.step for one in running)])
     print(f"failed: {', '.join(failed) or 'none'}; left: {names or 'nothing'}", flush=True)
     return 1 if failed else 10 if names else 0
+
+
+def ready(left: Sequence[Step], running: Sequence[Running]) -> Iterator[Step]:
+    """The steps whose inputs are there, and are written by none that runs."""
+    written = {path for one in running for path in one.step.outputs}
+    return (step for step in left if all(path.exists() and path not in written for path in needs(step)))
 
 
 def needs(step: Step) -> Iterator[Path]:
@@ -167,7 +171,8 @@ def figures(study: Study, plan: Plan, attempt: Path) -> dict[str, Any]:
     """All that the page tells, as JSON."""
     scores = {arm: found for arm in study.lineup if (found := scores_of(plan, attempt, arm))}
     pairs = {arm: study.against.get(arm, study.control) for arm in scores if arm != study.control}
-    pairs |= {f"{arm} (to the baseline)": study.control for arm in scores if study.against.get(arm)}
+    trained_on = [arm for arm in scores if study.arms[arm].after]
+    pairs |= {f"{arm} (to the baseline)": study.control for arm in trained_on}
     known = baselines.read(attempt / folder.SCORES / baselines.FILE)
     return {
         "study": study.name,
@@ -251,9 +256,19 @@ def shown(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
+def chance(value: float) -> str:
+    """A p-value.
+
+    >>> chance(0.03), chance(0.00001)
+    ('0.0300', '< 0.0001')
+    """
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
 def text(found: dict[str, Any]) -> str:
     """The page, from the figures alone."""
-    return "\n".join([*_head(found), *_table(found), *_contrasts(found), *_speed(found), *_failures(found)]) + "\n"
+    parts = (_head, _table, _targets, _contrasts, _speed, _failures)
+    return "\n".join(line for part in parts for line in part(found)) + "\n"
 
 
 def _head(found: dict[str, Any]) -> Iterator[str]:
@@ -273,14 +288,40 @@ def _table(found: dict[str, Any]) -> Iterator[str]:
     metrics = found["metrics"]
     yield from ("## The arms", "", f"| arm | runs | {' | '.join(metrics)} |", "|---" * (len(metrics) + 2) + "|")
     for arm, row in found["arms"].items():
-        means = [[value for value in values if value is not None] for values in zip(*row["runs"].values(), strict=True)]
-        cells = [shown(sum(values) / len(values) if values else None) for values in means]
-        yield f"| {arm} | {len(row['runs'])} | {' | '.join(cells)} |"
-    names = list(dict.fromkeys(row["name"] for row in found["no_model"]))
-    for name in names:
-        known = {row["metric"]: row["mean"] for row in found["no_model"] if row["name"] == name}
+        means = means_of(row, metrics)
+        yield f"| {arm} | {len(row['runs'])} | {' | '.join(shown(means[metric]) for metric in metrics)} |"
+    for name, known in no_models(found).items():
         yield f"| {name} (no model) | | {' | '.join(shown(known.get(metric)) for metric in metrics)} |"
-    yield f"| target of the earlier work | | {' | '.join(shown(TARGETS.get(metric)) for metric in metrics)} |"
+    yield ""
+
+
+def means_of(row: dict[str, Any], metrics: Sequence[str]) -> dict[str, float | None]:
+    """Metric → mean over the runs of an arm."""
+    runs = zip(*row["runs"].values(), strict=True)
+    return {metric: mean(iter(values)) for metric, values in zip(metrics, runs, strict=True)}
+
+
+def no_models(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Name of a row without a model → metric → mean."""
+    rows: dict[str, dict[str, float]] = {}
+    for row in found["no_model"]:
+        rows.setdefault(row["name"], {})[row["metric"]] = row["mean"]
+    return rows
+
+
+def _targets(found: dict[str, Any]) -> Iterator[str]:
+    metrics, reference = found["metrics"], no_models(found).get("copy of reference", {})
+    arms = {arm: means_of(row, metrics) for arm, row in found["arms"].items()}
+    yield from ("## The earlier work's targets", "")
+    yield from ("| metric | target | the best arm | | the references themselves |", "|---|---|---|---|---|")
+    for metric, target in TARGETS.items():
+        best = max(arms, key=lambda arm: arms[arm][metric] or 0.0)
+        value, limit = arms[best][metric] or 0.0, reference.get(metric)
+        below = limit is not None and limit < target
+        yield (
+            f"| {metric} | {shown(target)} | {best}, {shown(value)} | {'met' if value >= target else 'missed'} | "
+            f"{shown(limit)}{', below it: only who departs from what was asked for can meet it' if below else ''} |"
+        )
     yield ""
 
 
@@ -288,7 +329,8 @@ def _contrasts(found: dict[str, Any]) -> Iterator[str]:
     yield from (
         "## Arm against arm",
         "",
-        "Gain in points with its 95% interval over the samples; p two-sided, paired by sample.",
+        "Gain in points with its 95% interval over the samples; p two-sided, paired by sample, which is about these "
+        "checkpoints; p over runs and samples, from three runs an arm, is about the recipe.",
         "",
     )
     yield "| arm | against | metric | n | gain | interval | p | p over runs and samples | d_z |"
@@ -298,11 +340,11 @@ def _contrasts(found: dict[str, Any]) -> Iterator[str]:
             if row["metric"] not in ("quality_gated", "k8s_valid", "k8s_bp", "intent_fidelity", "codebleu_k8s"):
                 continue
             interval = f"{shown(row['low'])} to {shown(row['high'])}"
-            over = "–" if row["recipe_p"] is None else f"{row['recipe_p']:.3f}"
+            over = "–" if row["recipe_p"] is None else chance(row["recipe_p"])
             size = "–" if row["d_z"] is None else f"{row['d_z']:.2f}"
             yield (
                 f"| {name} | {found['against'][name]} | {row['metric']} | {row['n']} | {shown(row['gain'])} | "
-                f"{interval} | {row['p']:.4f} | {over} | {size} |"
+                f"{interval} | {chance(row['p'])} | {over} | {size} |"
             )
     yield ""
 

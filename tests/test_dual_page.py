@@ -71,3 +71,22 @@ def test_speeds_are_those_of_the_file() -> None:
         for name, value in ratios.items()
     ]
     assert [text for text in said if text not in PAGE] == []
+
+
+def test_results_are_those_of_the_file() -> None:
+    told = json.loads((DOCS / "results-k8s.json").read_text("utf-8"))
+    shown = ("quality_gated", "k8s_valid", "k8s_bp", "intent_fidelity")
+    for arm in ("baseline", "dual", "dual_ce", "dual_rl", "dual_reinforce"):
+        runs = told["arms"][arm]["runs"].values()
+        means = {
+            name: sum(values) / len(runs) for name, values in zip(told["metrics"], zip(*runs, strict=True), strict=True)
+        }
+        assert row(f"`{arm}`") == [f"{100 * means[name]:.1f}" for name in shown]
+    gains = {(name, found["metric"]): found["gain"] for name, rows in told["contrasts"].items() for found in rows}
+    said = [
+        ("dual", "quality_gated"), ("dual_rl", "k8s_valid"), ("dual_rl", "k8s_bp"), ("dual_rl", "intent_fidelity"),
+        ("dual_rl", "quality_gated"), ("curriculum", "quality_gated"), ("no_augmentation", "quality_gated"),
+        ("half_the_epochs", "quality_gated"),
+    ]  # fmt: skip
+    section = PAGE.partition("## Results, measured")[2]
+    assert [pair for pair in said if f"{100 * gains[pair]:+.1f}" not in section] == []

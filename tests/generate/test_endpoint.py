@@ -75,7 +75,9 @@ def test_the_completions_call(serve: Serve, request_: Request) -> None:
     assert (rows(asked)[0].text, rows(asked)[0].finish, rows(asked)[0].tokens) == (" x", "length", 0)
 
 
-def test_requests_in_flight_are_bounded_by_the_batch_size(serve: Serve, request_: Request) -> None:
+def test_requests_in_flight_are_bounded_by_the_batch_size(
+    serve: Serve, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flying, most, lock = 0, 0, threading.Lock()
 
     def slow(number: int, payload: dict[str, Any]) -> Any:
@@ -90,6 +92,9 @@ def test_requests_in_flight_are_bounded_by_the_batch_size(serve: Serve, request_
 
     generate(at(request_, serve(slow).url, batch_size=3, draws=2))
     assert 2 <= most <= 3
+    monkeypatch.setattr(endpoint, "IN_FLIGHT", 4)
+    generate(at(request_, serve(slow).url, batch_size=0, draws=2, out=request_.out.with_name("more.jsonl")))
+    assert most == 4
 
 
 def test_the_key_is_sent_and_shown_nowhere(

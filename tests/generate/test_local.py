@@ -20,7 +20,9 @@ from sluicegate import folder, jsonl  # noqa: E402
 from sluicegate.errors import UserError, UserErrors  # noqa: E402
 from sluicegate.generate import Request, generate, local  # noqa: E402
 from sluicegate.generate.decode import decode  # noqa: E402
+from sluicegate.models import causal_decoding  # noqa: E402
 from sluicegate.models.causal import load_trained  # noqa: E402
+from sluicegate.models.slots import Slots, UnfitError  # noqa: E402
 from sluicegate.records import Prediction, Sample, to_dict  # noqa: E402
 
 
@@ -52,7 +54,7 @@ def test_every_sample_and_draw_is_answered_in_order(request_: Request) -> None:
     assert len(set(texts(request_.out))) > 25
 
 
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [0, 1, 3])
 def test_texts_do_not_depend_on_the_batch_size(request_: Request, size: int) -> None:
     generate(request_)
     other = dataclasses.replace(request_, batch_size=size, out=request_.out.with_name("other.jsonl"))
@@ -173,6 +175,40 @@ def test_a_prompt_without_room_is_refused_before_any_work(request_: Request) -> 
     assert generate(dataclasses.replace(request_, limit=1)) == 3
 
 
+def test_out_of_memory_halves_the_rows(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(request_)
+    advance = Slots.advance
+
+    def small(slots: Slots, run: Any, rows: int, seen: int, sampling: Any) -> Any:
+        if rows > 3 and slots.count.sum() > 20:
+            raise torch.OutOfMemoryError("full")
+        return advance(slots, run, rows, seen, sampling)
+
+    monkeypatch.setattr(Slots, "advance", small)
+    other = dataclasses.replace(request_, out=request_.out.with_name("other.jsonl"))
+    generate(other)
+    assert timeless(other.out) == timeless(request_.out)
+    told = capsys.readouterr().err
+    assert "with 8 answers at once; going on with 4" in told and "with 4 answers at once; going on with 2" in told
+
+
+def unfit(*_: Any, **__: Any) -> Any:
+    raise UnfitError("it is shy")
+
+
+def test_a_model_without_slots_answers_in_batches_with_the_same_texts(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(request_)
+    monkeypatch.setattr(causal_decoding, "Decoder", unfit)
+    other = dataclasses.replace(request_, out=request_.out.with_name("other.jsonl"))
+    generate(other)
+    assert timeless(other.out) == timeless(request_.out)
+    assert "in batches, without slots: it is shy" in capsys.readouterr().err
+
+
 def test_out_of_memory_halves_the_batch(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     generate(request_)
     sizes = []
@@ -180,9 +216,10 @@ def test_out_of_memory_halves_the_batch(request_: Request, monkeypatch: pytest.M
     def small(model: Any, prompts: Any, rows: Any, uniforms: Any, sampling: Any) -> Any:
         sizes.append(len(rows))
         if len(rows) > 3:
-            raise torch.cuda.OutOfMemoryError("full")
+            raise torch.OutOfMemoryError("full")
         return decode(model, prompts, rows, uniforms, sampling)
 
+    monkeypatch.setattr(causal_decoding, "Decoder", unfit)
     monkeypatch.setattr(local, "decode", small)
     other = dataclasses.replace(request_, out=request_.out.with_name("other.jsonl"))
     generate(other)
@@ -190,12 +227,19 @@ def test_out_of_memory_halves_the_batch(request_: Request, monkeypatch: pytest.M
     assert sizes[:4] == [8, 4, 2, 2]
 
 
-def test_out_of_memory_with_one_answer_is_the_users(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> Any:
-        raise torch.cuda.OutOfMemoryError("full")
+@pytest.mark.parametrize("slotted", [True, False])
+def test_out_of_memory_with_one_answer_is_the_users(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, slotted: bool
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr(local, "decode", full)
-    with pytest.raises(UserError, match="batch of one"):
+    if slotted:
+        monkeypatch.setattr(causal_decoding.Decoder, "step", full)
+    else:
+        monkeypatch.setattr(causal_decoding, "Decoder", unfit)
+        monkeypatch.setattr(local, "decode", full)
+    with pytest.raises(UserError, match="one answer at a time" if slotted else "batch of one, sample"):
         generate(request_)
 
 

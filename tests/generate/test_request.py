@@ -36,7 +36,7 @@ def test_wrong_setting_is_named(field: str, value: Any) -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(UserErrors) as caught:
-        check(dataclasses.replace(PLAIN, batch_size=0, top_p=2.0, model="http://x/v1"))
+        check(dataclasses.replace(PLAIN, batch_size=-1, top_p=2.0, model="http://x/v1"))
     assert [fault.what for fault in caught.value.faults] == ["batch_size", "top_p", "endpoint_model"]
 
 

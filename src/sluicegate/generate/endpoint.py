@@ -21,6 +21,8 @@ from sluicegate.records import Prediction
 
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 PATIENCE = Patience()
+IN_FLIGHT = 16
+"""Requests at once where the request names no number."""
 
 
 def answers(request: Request, asks: Sequence[Ask], patience: Patience | None = None) -> Batches:
@@ -35,7 +37,7 @@ def answers(request: Request, asks: Sequence[Ask], patience: Patience | None = N
 
 def _side_by_side(client: _Client, request: Request, asks: Sequence[Ask]) -> Batches:
     fault: UserError | None = None
-    pool = ThreadPoolExecutor(min(request.batch_size, len(asks)), thread_name_prefix="endpoint")
+    pool = ThreadPoolExecutor(min(request.batch_size or IN_FLIGHT, len(asks)), thread_name_prefix="endpoint")
     try:
         futures = [pool.submit(client.prediction, ask) for ask in asks]
         for future in as_completed(futures):

@@ -1,8 +1,10 @@
-"""Answers of a model in a folder: prompts encoded as in training, batched by length, decoded.
+"""Answers of a model in a folder: prompts encoded as in training, decoded.
 
-Batches are laid over all that is asked for and then thinned out by what is already answered, so an interrupted
-run meets the same batches again. That matters on a GPU: in bf16 the same answer in a batch of another size can
-differ by a rounding, and from there on. Out of memory halves a batch.
+Causal models answer in slots, each taken by the next answer as soon as it is free (`models.causal_decoding`). Others,
+and causal models of a shape that has no slots, answer in batches of like length. Prompts that are read together, and
+batches, are laid over all that is asked for and then thinned out by what is already answered, so an interrupted run
+meets the same ones again. That matters on a GPU: in bf16 the same answer among another number of rows can differ by a
+rounding, and from there on. Out of memory halves the rows.
 """
 
 from __future__ import annotations
@@ -21,14 +23,17 @@ from sluicegate.console import say
 from sluicegate.errors import UserError
 from sluicegate.generate.decode import Sampling, decode
 from sluicegate.generate.request import Ask, Batches, Key, Request, seed_of
-from sluicegate.models.decoding import Decoder
+from sluicegate.models import causal_decoding, decoding
 from sluicegate.models.seq2seq import tensors
+from sluicegate.models.slots import UnfitError
 from sluicegate.records import Finish, Prediction
 
 Prompts = Mapping[str, tuple[list[int], ...]]
 """Sample id → what the model is given: tokens for each part of it that reads."""
 Draw = Callable[[Sequence[tuple[list[int], ...]], Sequence[int], Any], list[list[int]]]
 """Distinct prompts, the index of each answer's, and its random numbers → the answers' tokens."""
+BATCH = 64
+"""Answers of a batch where as many as memory holds are asked for, of models that have no slots."""
 
 
 def answers(request: Request, folder: Path, asks: Sequence[Ask], done: Set[Key]) -> Batches:
@@ -44,16 +49,32 @@ def answers(request: Request, folder: Path, asks: Sequence[Ask], done: Set[Key])
     prompts = {ask.sample.id: kind.given_ids(tokenizer, ask.sample) for ask in asks if ask.draw == 0}
     _check_room({name: given[0] for name, given in prompts.items()}, window(model), request.max_new_tokens)
     sampling = Sampling(request.temperature, request.top_p, request.max_new_tokens, stops(model, tokenizer))
-    missing = ([ask for ask in batch if ask.key not in done] for batch in batches(asks, prompts, request.batch_size))
-    reader = _Reader(request, _drawing(model, tokenizer, sampling), tokenizer, prompts, sampling)
-    return _decoded(reader, (batch for batch in missing if batch))
+    reader = _Reader(request, tokenizer, prompts, sampling)
+    slotted = None if model.config.is_encoder_decoder else _slotted(model, reader)
+    if slotted is not None:
+        return _streamed(reader, slotted, [ask for ask in asks if ask.key not in done])
+    size = request.batch_size or BATCH
+    missing = ([ask for ask in batch if ask.key not in done] for batch in batches(asks, prompts, size))
+    return _decoded(reader, _drawing(model, tokenizer, sampling), (batch for batch in missing if batch))
+
+
+def _slotted(model: Any, reader: _Reader) -> causal_decoding.Decoder | None:
+    """The decoder in slots, where it gives what the model gives."""
+    longest = max((given[0] for given in reader.prompts.values()), key=len)
+    try:
+        return causal_decoding.Decoder(model, longest, most=reader.request.batch_size or None)
+    except UnfitError as why:
+        say(f"decoding in batches, without slots: {why}")
+        return None
+    except torch.OutOfMemoryError:
+        raise _no_room(reader, f"a prompt of {len(longest)} tokens") from None
 
 
 def _drawing(model: Any, tokenizer: Any, sampling: Sampling) -> Draw:
-    """How answers are drawn from the model: by the loop for causal models, or by that for encoder-decoders."""
+    """How batches are drawn from the model: by the plain loop for causal models, or by that for encoder-decoders."""
     if not model.config.is_encoder_decoder:
         return lambda prompts, rows, uniforms: decode(model, [given[0] for given in prompts], rows, uniforms, sampling)
-    decoder = Decoder(model)
+    decoder = decoding.Decoder(model)
 
     def drawn(prompts: Sequence[tuple[list[int], ...]], rows: Sequence[int], uniforms: Any) -> list[list[int]]:
         inputs = tensors(prompts, tokenizer.pad_token_id)
@@ -131,21 +152,15 @@ def batches(asks: Sequence[Ask], prompts: Prompts, size: int) -> Iterator[Sequen
 
 
 class _Reader:
-    """A loaded model that answers batches."""
+    """What is asked of a loaded model, and its answers as predictions."""
 
-    def __init__(self, request: Request, draw: Draw, tokenizer: Any, prompts: Prompts, sampling: Sampling) -> None:
-        self.request, self.sampling = request, sampling
-        self._draw, self._tokenizer, self._prompts = draw, tokenizer, prompts
+    def __init__(self, request: Request, tokenizer: Any, prompts: Prompts, sampling: Sampling) -> None:
+        self.request, self.prompts, self.sampling = request, prompts, sampling
+        self._tokenizer = tokenizer
 
-    def tokens(self, batch: Sequence[Ask]) -> list[list[int]]:
-        """The answers' token ids; each distinct prompt of the batch is read once."""
-        names = list(dict.fromkeys(ask.sample.id for ask in batch))
-        rows = [names.index(ask.sample.id) for ask in batch]
-        length = self.sampling.max_new_tokens
-        uniforms = np.stack(
-            [np.random.default_rng(seed_of(self.request.seed, ask.key)).random(length) for ask in batch]
-        )
-        return self._draw([self._prompts[name] for name in names], rows, uniforms)
+    def numbers(self, ask: Ask) -> Any:
+        """The answer's random numbers, [max_new_tokens], the same whatever else is asked."""
+        return np.random.default_rng(seed_of(self.request.seed, ask.key)).random(self.sampling.max_new_tokens)
 
     def prediction(self, ask: Ask, tokens: list[int], seconds: float) -> Prediction:
         """One answer as text, its stop token left out.
@@ -156,30 +171,49 @@ class _Reader:
         kept = tokens[:-1] if stopped else tokens
         text = self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         finish: Finish = "stop" if stopped else "length"
-        return Prediction(ask.sample.id, self.request.name, ask.draw, text, len(tokens), seconds, finish)
+        return Prediction(ask.sample.id, self.request.name, ask.draw, text, len(tokens), round(seconds, 6), finish)
 
 
-def _decoded(reader: _Reader, missing: Iterator[list[Ask]]) -> Batches:
+def _streamed(reader: _Reader, decoder: causal_decoding.Decoder, missing: Sequence[Ask]) -> Batches:
+    """Answers in slots, each as it ends."""
+    spots = {name: spot for spot, name in enumerate(reader.prompts)}
+    prompts = [given[0] for given in reader.prompts.values()]
+    rows = [spots[ask.sample.id] for ask in missing]
+    try:
+        for done in decoder.draw(prompts, rows, lambda row: reader.numbers(missing[row]), reader.sampling):
+            yield [reader.prediction(missing[answer.row], answer.tokens, answer.seconds) for answer in done]
+    except torch.OutOfMemoryError:
+        raise _no_room(reader, "one answer at a time") from None
+
+
+def _decoded(reader: _Reader, draw: Draw, missing: Iterator[list[Ask]]) -> Batches:
+    """Answers in batches."""
     for batch in missing:
         started = time.monotonic()
-        found = _in_memory(reader, batch)
+        found = _in_memory(reader, draw, batch)
         seconds = (time.monotonic() - started) / len(batch)
-        yield [reader.prediction(ask, tokens, round(seconds, 6)) for ask, tokens in zip(batch, found, strict=True)]
+        yield [reader.prediction(ask, tokens, seconds) for ask, tokens in zip(batch, found, strict=True)]
 
 
-def _in_memory(reader: _Reader, batch: Sequence[Ask]) -> list[list[int]]:
-    """Decode a batch, in halves where it does not fit the GPU."""
+def _in_memory(reader: _Reader, draw: Draw, batch: Sequence[Ask]) -> list[list[int]]:
+    """Decode a batch, in halves where it does not fit the GPU; each distinct prompt of it is read once."""
+    names = list(dict.fromkeys(ask.sample.id for ask in batch))
+    rows = [names.index(ask.sample.id) for ask in batch]
     try:
-        return reader.tokens(batch)
-    except torch.cuda.OutOfMemoryError:
+        return draw([reader.prompts[name] for name in names], rows, np.stack([reader.numbers(ask) for ask in batch]))
+    except torch.OutOfMemoryError:
         if len(batch) == 1:
-            raise UserError(
-                f"sample {batch[0].sample.id}: out of GPU memory with a batch of one",
-                wanted="a model and an answer that fit",
-                seen=f"max_new_tokens {reader.request.max_new_tokens}",
-                mend="set load_in_4bit to true, or max_new_tokens lower",
-            ) from None
+            raise _no_room(reader, f"a batch of one, sample {batch[0].sample.id}") from None
     half = len(batch) // 2
     say(f"out of GPU memory with {len(batch)} answers at once; going on with {len(batch) - half}")
     torch.cuda.empty_cache()
-    return _in_memory(reader, batch[:half]) + _in_memory(reader, batch[half:])
+    return _in_memory(reader, draw, batch[:half]) + _in_memory(reader, draw, batch[half:])
+
+
+def _no_room(reader: _Reader, asked: str) -> UserError:
+    return UserError(
+        f"out of GPU memory with {asked}",
+        wanted="a model and an answer that fit",
+        seen=f"max_new_tokens {reader.request.max_new_tokens}",
+        mend="set load_in_4bit to true, or max_new_tokens lower",
+    )

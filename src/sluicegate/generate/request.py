@@ -38,7 +38,8 @@ class Request:
         temperature: 0 is greedy.
         top_p: draw from the smallest set of tokens that holds this share of the probability, in (0, 1].
         max_new_tokens: longest answer, in tokens.
-        batch_size: answers decoded at once; with an endpoint, requests in flight.
+        batch_size: most answers decoded at once; with an endpoint, requests in flight. 0: as many as the device's
+            memory holds; of an endpoint 16.
         seed: with the sample's id and the draw it fixes the random numbers of an answer.
         limit: only the first so many samples.
         endpoint_model: the model's name at the endpoint.
@@ -97,10 +98,12 @@ def check(request: Request) -> None:
 
 
 def _faults(request: Request) -> Iterator[UserError]:
-    for name in ("draws", "max_new_tokens", "batch_size"):
+    for name in ("draws", "max_new_tokens"):
         value = getattr(request, name)
         if value < 1:
             yield UserError(name, wanted="a whole number ≥ 1", seen=str(value))
+    if request.batch_size < 0:
+        yield UserError("batch_size", wanted="a whole number ≥ 0", seen=str(request.batch_size))
     if request.limit is not None and request.limit < 1:
         yield UserError("limit", wanted="a whole number ≥ 1", seen=str(request.limit))
     if request.seed < 0:

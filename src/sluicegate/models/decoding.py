@@ -165,20 +165,20 @@ class Decoder:
             if len(self._graphs) == GRAPHS:
                 self._forget()
             try:
-                self._graphs[key] = _checked(work, buffers, self._pool)
+                state = (buffers.tokens, buffers.ended, buffers.place, buffers.damaged)
+                self._graphs[key] = checked(work, state, self._pool)
             except RuntimeError as fault:
                 self._captures = False
                 told = str(fault).strip().splitlines() or [type(fault).__name__]
                 say(f"decoding without CUDA graphs: {told[0][:120]}")
 
 
-def _checked(work: Callable[[], Any], buffers: Buffers, pool: Any) -> Callable[[], None]:
-    """The step as a graph that gave the step's own logits; the buffers' state is what it was before.
+def checked(work: Callable[[], Any], state: Sequence[Any], pool: Any) -> Callable[[], None]:
+    """A step as a graph that gave the step's own logits; the state that it moves on is what it was before.
 
     Raises:
         RuntimeError: it cannot be captured, or it gives other logits.
     """
-    state = (buffers.tokens, buffers.ended, buffers.place, buffers.damaged)
     before = [part.clone() for part in state]
 
     def back() -> None:

@@ -154,7 +154,7 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -
         accelerator=accelerator,
         learner=learner,
         model=accelerator.prepare_model(learner.scored),
-        optimizer=_optimizer(settings, names),
+        optimizer=_optimizer(settings, names, getattr(learner.model.config, "query_rate", 1.0)),
         names=names,
         schedule=plan,
         train=examples,
@@ -194,11 +194,18 @@ def _loaded(settings: TrainSettings, base: str, device: Any) -> Learner:
         ) from None
 
 
-def _optimizer(settings: TrainSettings, names: dict[str, Any]) -> Any:
-    """AdamW; vectors (norms, biases) do not decay."""
+def _optimizer(settings: TrainSettings, names: dict[str, Any], query_rate: float) -> Any:
+    """AdamW; vectors (norms, biases) do not decay. A group's `share` is its part of the learning rate.
+
+    Args:
+        query_rate: of query weights, in a base that says so; see `scratch`.
+    """
+    queries = [name for name in names if query_rate != 1 and name.endswith("Attention.q.weight")]
+    rest = [part for name, part in names.items() if name not in queries]
     groups = [
-        {"params": [part for part in names.values() if part.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [part for part in names.values() if part.ndim <= 1], "weight_decay": 0.0},
+        {"params": [part for part in rest if part.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [part for part in rest if part.ndim <= 1], "weight_decay": 0.0},
+        {"params": [names[name] for name in queries], "weight_decay": settings.weight_decay, "share": query_rate},
     ]
     return AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
 

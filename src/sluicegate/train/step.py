@@ -105,7 +105,7 @@ def optimized(training: Training, micro_batch: int, rate: float) -> float:
     if not math.isfinite(norm):
         return norm
     for group in training.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)
     if _attempt(lambda _: training.optimizer.step(), micro_batch) is None:
         # It may have changed some weights already, so it cannot be done again.
         raise _out_of_memory(training, micro_batch, "for the optimizer")
