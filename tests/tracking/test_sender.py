@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from sluicegate.tracking.carrier import carry as drain
+from sluicegate.tracking.carrier import follow
 from sluicegate.tracking.link import Link
 from sluicegate.tracking.outbox import files_of, order
-from sluicegate.tracking.sender import drain, follow, unsent
 from sluicegate.tracking.spool import Spool
+from sluicegate.tracking.state import unsent
 
 Stage = Callable[[str], tuple[Path, Path]]
 
@@ -184,6 +186,25 @@ def test_a_run_deleted_by_hand_is_refused_and_stops_no_other(
     assert sent.waiting == 1
     assert "MLflow refuses it" in sent.faults[0]
     assert "z" in runs(client, "deleted")
+
+
+def test_a_line_that_mlflow_refuses_is_left_out_and_named(
+    store_uri: str, client: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+    def refused(*_: object) -> None:
+        raise MlflowException("no such data set", error_code=INVALID_PARAMETER_VALUE)
+
+    monkeypatch.setattr(Link, "dataset", refused)
+    _, arm = stage("refused-line")
+    sent = drain([arm], store_uri)
+    assert sent.waiting == 0
+    assert [fault.partition(": ")[2].partition(" ends")[0] for fault in sent.faults] == ["MLflow refuses what"]
+    assert "no such data set" in sent.faults[0]
+    run = runs(client, "refused-line")["control-s0"]
+    assert (run.info.status, len(history(client, run, "train/loss"))) == ("FINISHED", 3)
 
 
 def test_a_state_of_another_store_counts_for_nothing(store_uri: str, client: Any, stage: Stage) -> None:

@@ -1,13 +1,13 @@
 """Tracking: the run folder is written first, MLflow is a window on it.
 
-`spool.Spool` writes events beside the run and never talks to a server; `sender` carries them to MLflow
-whenever a server is there. This module holds the contract and the tracker that does nothing; it never imports
-mlflow.
+`spool.Spool` writes events beside the run and never talks to a server; `sender` has them carried to MLflow by a
+process of its own, whenever a server is there. This module holds the contract and the tracker that does nothing; it
+never imports mlflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -46,6 +46,9 @@ class Tracker(Protocol):
     def artifact(self, path: Path, under: str = "") -> None:
         """Name a file or folder to be kept with the run, in the artifact folder `under`."""
 
+    def model(self, name: str, files: Sequence[Path], tags: Mapping[str, str]) -> None:
+        """Name the files of the finished model, which becomes a model of MLflow's with these tags."""
+
     def end(self, status: Status) -> None:
         """End the run."""
 
@@ -72,6 +75,9 @@ class Null:
         """Nothing."""
 
     def artifact(self, path: Path, under: str = "") -> None:
+        """Nothing."""
+
+    def model(self, name: str, files: Sequence[Path], tags: Mapping[str, str]) -> None:
         """Nothing."""
 
     def end(self, status: Status) -> None:

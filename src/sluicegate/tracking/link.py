@@ -1,4 +1,4 @@
-"""The one module that imports mlflow: the few calls the sender makes, each safe to repeat.
+"""The calls to MLflow's tracking that the carrier makes, each safe to repeat.
 
 Only `MlflowClient` is used, never the fluent API with its process-wide state. Time-outs are short and
 mlflow's own retries are off, because the sender keeps what was not sent and comes back. Names and values are
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sluicegate.tracking.spool import Event
-from sluicegate.tracking.store import address, artifact_location, sqlite_path
+from sluicegate.tracking.store import SQLITE, address, artifact_location, sqlite_path
 
 SPOOL_TAG, PARENT_TAG, COMMIT_TAG = "sluicegate.spool", "mlflow.parentRunId", "mlflow.source.git.commit"
 QUIET = {
@@ -25,12 +26,16 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
 }
 """Set before mlflow is imported, where the user has not set them."""
 METRICS, PARAMS, KEY, PARAM, TAG, DIGEST = 1000, 100, 250, 6000, 8000, 36
 """MLflow's limits: metrics and parameters a request; characters of a name, a parameter, a tag, a digest."""
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"})
+TIMEOUTS, BYTES_PER_S = 12, 256 * 1024
+"""Of MLFLOW_HTTP_REQUEST_TIMEOUT, that a call may take: it is a limit between two bytes, and bytes may drip. And the
+least speed of an upload."""
 Point = tuple[str, float, int, int]
 """A metric: name, value, time in ms, step."""
 
@@ -40,27 +45,45 @@ class Link:
 
     Args:
         uri: http(s) server or SQLite file, credentials included.
+        expect: told before each call how many seconds it may take.
 
     Raises:
         ImportError: mlflow is not installed.
         Exception: any fault of MLflow's, here and in every call.
     """
 
-    def __init__(self, uri: str) -> None:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
+    def __init__(self, uri: str, expect: Callable[[float], None] = lambda seconds: None) -> None:
+        quiet()
         import mlflow.entities
         from mlflow.tracking import MlflowClient
 
         self.uri = address(uri)
         if path := sqlite_path(self.uri):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
         self._kinds: Any = mlflow.entities
         self._client: Any = MlflowClient(tracking_uri=self.uri)
+        self._expect, self._call_s = expect, TIMEOUTS * float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
         self._experiments: dict[str, str] = {}
+
+    def holds(self, run_id: str) -> bool:
+        """Whether the store knows the run, be it a deleted one."""
+        self._expect(self._call_s)
+        try:
+            self._client.get_run(run_id)
+        except Exception as fault:
+            if is_gone(fault):
+                return False
+            raise
+        return True
+
+    def takes(self, run_id: str) -> bool:
+        """Whether the run is not deleted, so that what MLflow refuses is the line, not the run."""
+        self._expect(self._call_s)
+        return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
 
     def run(self, event: Event, parent_run_id: str) -> str:
         """The run of a spool's first line: found by the spool's name, made where there is none."""
+        self._expect(self._call_s)
         experiment = self._experiment(event["experiment"])
         wanted = f"tags.`{SPOOL_TAG}` = '{event['spool']}'"
         found = self._client.search_runs([experiment], wanted, max_results=1)
@@ -72,11 +95,13 @@ class Link:
 
     def go_on(self, run_id: str, event: Event, parent_run_id: str) -> None:
         """A resumed run: its tags of now, RUNNING again."""
+        self._expect(self._call_s)
         self._tags(run_id, run_tags(event, parent_run_id))
         self._client.update_run(run_id, status="RUNNING")
 
     def params(self, run_id: str, values: Mapping[str, str]) -> None:
         """Parameters; MLflow never changes one, so a changed value becomes a tag `changed.<name>`."""
+        self._expect(self._call_s)
         wanted = {clean_name(key): cut(value, PARAM) for key, value in values.items()}
         known = self._client.get_run(run_id).data.params
         fresh = [self._kinds.Param(key, value) for key, value in wanted.items() if key not in known]
@@ -87,6 +112,7 @@ class Link:
 
     def dataset(self, run_id: str, event: Event) -> None:
         """A data file as the run's input; its whole digest is the tag `sha256`, MLflow's own is cut."""
+        self._expect(self._call_s)
         made = self._kinds.Dataset(
             name=event["name"],
             digest=event["sha256"][:DIGEST],
@@ -102,14 +128,45 @@ class Link:
         """Figures, in order; a point that MLflow has already is not added again."""
         rows = [self._kinds.Metric(clean_name(key), value, time, step) for key, value, time, step in points]
         for start in range(0, len(rows), METRICS):
+            self._expect(self._call_s)
             self._client.log_batch(run_id, metrics=rows[start : start + METRICS])
 
     def file(self, run_id: str, path: Path, under: str) -> None:
         """A file into the artifact folder `under`; one of the same name is replaced."""
+        self._expect(self._call_s + path.stat().st_size / BYTES_PER_S)
         self._client.log_artifact(run_id, str(path), under or None)
+
+    def model(self, run_id: str, event: Event) -> str:
+        """The model of a run, as MLflow keeps models apart from runs: found by its name, made where there is none."""
+        self._expect(self._call_s)
+        run = self._client.get_run(run_id)
+        name = model_name(event["name"])
+        wanted = f"source_run_id = '{run_id}' AND name = '{name}'"
+        tags = {clean_name(str(key)): cut(str(value), TAG) for key, value in event["tags"].items()}
+        found = self._client.search_logged_models([run.info.experiment_id], wanted)
+        if found:
+            self._client.set_logged_model_tags(found[0].model_id, tags)
+            return str(found[0].model_id)
+        made = self._client.create_logged_model(run.info.experiment_id, name=name, source_run_id=run_id, tags=tags)
+        return str(made.model_id)
+
+    def model_file(self, model_id: str, path: Path, under: str) -> None:
+        """A file of a model; one of the same name is replaced."""
+        self._expect(self._call_s + path.stat().st_size / BYTES_PER_S)
+        self._client.log_model_artifact(model_id, str(path), under or None)
+
+    def model_ready(self, run_id: str, model_id: str) -> None:
+        """The model as what came out of the run, whole."""
+        self._expect(self._call_s)
+        outputs = self._client.get_run(run_id).outputs
+        if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else [])}:
+            self._client.log_outputs(run_id, [self._kinds.LoggedModelOutput(model_id, 0)])
+        self._client.finalize_logged_model(model_id, "READY")
 
     def end(self, run_id: str, event: Event) -> None:
         """The run's status and its end."""
+        self._expect(self._call_s)
+        self._tags(run_id, {"sluicegate.end": event["why"]} if event.get("why") else {})
         status = event["status"] if event["status"] in {"FINISHED", "FAILED", "KILLED"} else "FAILED"
         self._client.set_terminated(run_id, status=status, end_time=event.get("time_ms"))
 
@@ -135,6 +192,30 @@ class Link:
             raise
 
 
+def make(path: Path) -> None:
+    """Make a SQLite store where there is none, whole or not at all: MLflow cannot go on from the middle of it."""
+    from mlflow.tracking import MlflowClient
+
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-", ignore_cleanup_errors=True) as folder:
+        beside = Path(folder) / path.name
+        MlflowClient(tracking_uri=address(f"{SQLITE}{beside}")).search_experiments(max_results=1)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            return  # another process was faster
+        except OSError:  # a file system without links
+            beside.replace(path)
+
+
+def quiet() -> None:
+    """Give mlflow its settings, where the user has not; to be called before it is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
 def run_tags(event: Event, parent_run_id: str) -> dict[str, str]:
     """The tags of a run: its own, the spool's name, the parent, the commit under MLflow's name for it."""
     own = {clean_name(str(key)): cut(str(value), TAG) for key, value in event.get("tags", {}).items()}
@@ -143,6 +224,8 @@ def run_tags(event: Event, parent_run_id: str) -> dict[str, str]:
         **own,
         SPOOL_TAG: event["spool"],
         "mlflow.source.name": "sluicegate",
+        "mlflow.source.type": "LOCAL",
+        **({"mlflow.user": str(event["user"])} if event.get("user") else {}),
         **({PARENT_TAG: parent_run_id} if parent_run_id else {}),
         **({COMMIT_TAG: commit} if commit else {}),
     }
@@ -156,6 +239,15 @@ def clean_name(name: str) -> str:
     """
     safe = re.sub(r"[^\w\-. :/]", "_", name)
     return "/".join(part for part in safe.split("/") if part.strip(". "))[:KEY].rstrip("/") or "_"
+
+
+def model_name(name: str) -> str:
+    """A name as MLflow takes it for a model.
+
+    >>> model_name("dual/s0: 50%")
+    'dual_s0_ 50_'
+    """
+    return re.sub(r"""[/:.%"'`\\\0]""", "_", name)[:KEY] or "_"
 
 
 def cut(text: str, limit: int) -> str:

@@ -7,6 +7,8 @@ it.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -17,13 +19,14 @@ from filelock import FileLock, Timeout
 from sluicegate.folder import EVENTS
 from sluicegate.jsonl import sha256
 from sluicegate.tracking.link import Link, Point, is_gone, is_refusal
-from sluicegate.tracking.redact import without_credentials
+from sluicegate.tracking.redact import without_credentials, without_secrets
 from sluicegate.tracking.spool import Event, figures, read
-from sluicegate.tracking.state import SENT, State, load, save
+from sluicegate.tracking.state import SENT, State, load, save, tail
 from sluicegate.tracking.store import address
 
 BATCH = 1000
 """Points of one request; MLflow takes no more."""
+CURVES = frozenset({"metrics", "system"})
 
 
 class LateError(Exception):
@@ -31,7 +34,11 @@ class LateError(Exception):
 
 
 class RefusedError(Exception):
-    """MLflow refuses something of this spool, and would again."""
+    """MLflow refuses this spool's run, and would again."""
+
+
+class GoneError(Exception):
+    """The store does not hold the run that the state file names: it was replaced by another."""
 
 
 class Outbox:
@@ -82,67 +89,73 @@ class Outbox:
         told, self._notes = self._notes, []
         return told
 
-    def send(self, link: Link, parent_run_id: str, deadline: float) -> int:
-        """Send what is new; the number of lines that went.
+    def verify(self, link: Link) -> None:
+        """Begin anew where the store does not hold the run: another database, or one that was made anew."""
+        if self.run_id and not link.holds(self.run_id):
+            with contextlib.suppress(Timeout), FileLock(self.folder / f".{SENT}.lock", timeout=0):
+                self._keep(State(self._uri, self.state.spool))
+                self._torn = True
+
+    def send(self, link: Link, parent_run_id: str, deadline: float) -> None:
+        """Send what is new.
 
         Raises:
-            LateError: `deadline` (of `time.monotonic`) passed. RefusedError: MLflow will not have it.
-            Exception: any other fault, the server's; the state says how far it got.
+            LateError: `deadline` (of `time.monotonic`) passed. RefusedError: MLflow will not have the run.
+            GoneError: the store does not know the run. Exception: any other fault, the server's; the state says how
+                far it got.
         """
         with contextlib.suppress(Timeout), FileLock(self.folder / f".{SENT}.lock", timeout=0):
             if self._torn or load(self.folder, self._uri) != self.state:  # another sender may have been here
                 self._open()
             try:
-                return self._send(link, parent_run_id, deadline)
+                self._send(link, parent_run_id, deadline)
             except Exception as fault:
                 self._torn = True
-                if is_gone(fault) and self.run_id:  # the store was replaced by another
-                    self._keep(State(self._uri, self.state.spool))
-                    self._open()
-                    return self._send(link, parent_run_id, deadline)
+                if is_gone(fault):
+                    raise GoneError(_told(fault)) from None
                 if is_refusal(fault):
                     self._refused = True
-                    told = " ".join(without_credentials(str(fault)).split())[:300]
-                    raise RefusedError(f"{self.folder}: MLflow refuses it: {told}") from None
+                    raise RefusedError(f"{self.folder}: MLflow refuses it: {_told(fault)}") from None
                 raise
-        return 0
 
-    def _send(self, link: Link, parent_run_id: str, deadline: float) -> int:
-        lines = 0
-        for end, count, event, points in self._batches():
+    def _send(self, link: Link, parent_run_id: str, deadline: float) -> None:
+        for end, event, points in self._batches():
             if time.monotonic() > deadline:
                 raise LateError
-            if points:
-                link.metrics(self.run_id, points)
-            elif event:
-                self._one(link, event, parent_run_id, deadline)
-            self._keep(replace(self.state, offset=end))
-            lines += count
-        return lines
+            try:
+                if points:
+                    link.metrics(self.run_id, points)
+                elif event:
+                    self._one(link, event, parent_run_id, deadline)
+            except Exception as fault:
+                if not is_refusal(fault) or not self.run_id or not link.takes(self.run_id):
+                    raise
+                self._notes.append(f"{self._path}: MLflow refuses what ends at byte {end}, left out: {_told(fault)}")
+            self._keep(replace(self.state, offset=end, tail=tail(self._path, end)))
 
-    def _batches(self) -> Iterator[tuple[int, int, Event | None, list[Point]]]:
-        """Consecutive metric lines together, any other line alone: (offset behind, lines, event, points)."""
+    def _batches(self) -> Iterator[tuple[int, Event | None, list[Point]]]:
+        """Consecutive metric lines together, any other line alone: (offset behind, event, points)."""
         points: list[Point] = []
-        held, count = 0, 0
+        held = 0
         for end, event in read(self._path, self.state.offset):
-            if event is not None and event["kind"] == "metrics":
+            if event is not None and event["kind"] in CURVES:
                 points += self._new_points(event)
-                held, count = end, count + 1
+                held = end
                 if len(points) < BATCH:
                     continue
             if held:
-                yield held, count, None, points
-                points, held, count = [], 0, 0
+                yield held, None, points
+                points, held = [], 0
             if event is None:
                 self._notes.append(f"{self._path}: the line before byte {end} is unreadable and was left out")
-            if event is None or event["kind"] != "metrics":
-                yield end, 1, event, []
+            if event is None or event["kind"] not in CURVES:
+                yield end, event, []
         if held:
-            yield held, count, None, points
+            yield held, None, points
 
     def _new_points(self, event: Event | None) -> list[Point]:
         """The points of a line that say something new of their (metric, step)."""
-        if event is None or event["kind"] != "metrics":
+        if event is None or event["kind"] not in CURVES:
             return []
         step = event["step"]
         fresh = {key: value for key, value in figures(event).items() if self._last.get((key, step)) != value}
@@ -157,6 +170,8 @@ class Outbox:
             link.go_on(self.run_id, event, parent_run_id)
         elif kind == "artifact":
             self._artifact(link, event, deadline)
+        elif kind == "model":
+            self._model(link, event, deadline)
         else:
             _PLAIN.get(kind, _nothing)(link, self.run_id, event)
 
@@ -166,16 +181,39 @@ class Outbox:
         if not source.exists():
             self._notes.append(f"{self._path}: artifact {event['path']} is missing and was left out")
         for path, under in files_of(source, str(event.get("under", ""))):
-            if time.monotonic() > deadline:
-                raise LateError
-            name, found = f"{under}/{path.name}".lstrip("/"), sha256(path)
-            if self.state.files.get(name) != found:
-                link.file(self.run_id, path, under)
-                self._keep(replace(self.state, files={**self.state.files, name: found}))
+            self._file(path, under, deadline, lambda path, under: link.file(self.run_id, path, under))
+
+    def _model(self, link: Link, event: Event, deadline: float) -> None:
+        """The model's files into a model of MLflow's, which is ready when they are all there."""
+        model_id = link.model(self.run_id, event)
+        for name in event["files"]:
+            path = self.folder / str(name)
+            if not path.is_file():
+                self._notes.append(f"{self._path}: {name} of the model is missing and was left out")
+                continue
+            inner = "/".join(Path(os.path.relpath(path.parent, self.folder)).parts)
+            put = functools.partial(link.model_file, model_id)
+            self._file(path, inner, deadline, put, kept=f"{model_id}:")
+        link.model_ready(self.run_id, model_id)
+
+    def _file(self, path: Path, under: str, deadline: float, put: Callable[[Path, str], None], kept: str = "") -> None:
+        """One file, unless the same bytes are there already; what is sent is what the digest is of."""
+        if time.monotonic() > deadline:
+            raise LateError
+        name, found = kept + f"{under}/{path.name}".lstrip("/"), sha256(path)
+        if self.state.files.get(name) != found:
+            put(path, under)
+            if sha256(path) != found:
+                raise OSError(f"{path} was written to while it was sent")
+            self._keep(replace(self.state, files={**self.state.files, name: found}))
 
     def _keep(self, state: State) -> None:
         save(self.folder, state)
         self.state = state
+
+
+def _told(fault: Exception) -> str:
+    return " ".join(without_secrets(str(fault)).split())[:300]
 
 
 def _nothing(link: Link, run_id: str, event: Event) -> None:

@@ -6,19 +6,21 @@ microseconds, survives a kill, and knows no server. This module never imports ml
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
 import os
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sluicegate.folder import EVENTS
 from sluicegate.jsonl import cut_torn_line, unwritable
 from sluicegate.tracking import Status
-from sluicegate.tracking.redact import is_secret, without_credentials
+from sluicegate.tracking.redact import is_secret, without_secret_names, without_secrets
 
 Event = dict[str, Any]
 SHAPES: dict[str, dict[str, type]] = {
@@ -26,7 +28,9 @@ SHAPES: dict[str, dict[str, type]] = {
     "params": {"values": dict},
     "dataset": {"name": str, "sha256": str, "path": str, "samples": int},
     "metrics": {"step": int, "time_ms": int, "values": dict},
+    "system": {"step": int, "time_ms": int, "values": dict},
     "artifact": {"path": str},
+    "model": {"name": str, "files": list, "tags": dict},
     "end": {"status": str},
 }
 """The kinds of event and the fields that each must have; a line of another shape is unreadable."""
@@ -58,6 +62,9 @@ class Spool:
         except OSError as fault:
             raise unwritable(self.path, fault) from None
         self._name = spool_name(self.path)
+        self._one_at_a_time = threading.Lock()
+        self.going = False
+        """Whether a run was begun here and has not ended."""
 
     def run(
         self,
@@ -78,9 +85,11 @@ class Spool:
             name=name,
             experiment=experiment,
             parent=Path(above).as_posix() if above else "",
+            user=_user(),
             tags=shown,
             **({"refused": refused} if refused else {}),
         )
+        self.going = True
 
     def params(self, values: Mapping[str, object]) -> None:
         """Settings as text; names of secrets are listed under `refused` and their values nowhere."""
@@ -89,7 +98,7 @@ class Spool:
 
     def dataset(self, name: str, path: Path, sha256: str, samples: int) -> None:
         """A data file that went in."""
-        self._append("dataset", name=name, sha256=sha256, path=str(path), samples=samples)
+        self._append("dataset", name=name, sha256=sha256, path=without_secrets(str(path)), samples=samples)
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Figures at a step; what is not finite is listed under `dropped` and counted."""
@@ -98,13 +107,27 @@ class Spool:
         self.dropped += len(dropped)
         self._append("metrics", step=int(step), values=finite, **({"dropped": dropped} if dropped else {}))
 
+    def system(self, values: Mapping[str, float], step: int) -> None:
+        """What the machine does while the run is going, under MLflow's names for it; no figures of the run itself."""
+        line = _line("system", step=step, values=dict(values))
+        with self._one_at_a_time:
+            if self.going:
+                self._write(line)
+
     def artifact(self, path: Path, under: str = "") -> None:
         """A file or folder to be kept with the run; its path is stored relative to the spool's folder."""
         self._append("artifact", path=Path(os.path.relpath(path, self.folder)).as_posix(), under=under)
 
-    def end(self, status: Status) -> None:
-        """End the run, and let the disk have it."""
-        self._append("end", status=status)
+    def model(self, name: str, files: Sequence[Path], tags: Mapping[str, str]) -> None:
+        """The finished model: its files, stored relative to the spool's folder, and what it is."""
+        shown, refused = _public(tags)
+        listed = [Path(os.path.relpath(path, self.folder)).as_posix() for path in files]
+        self._append("model", name=name, files=listed, tags=shown, **({"refused": refused} if refused else {}))
+
+    def end(self, status: Status, **more: object) -> None:
+        """End the run, and let the disk have it; `more` are fields of the line, such as its time."""
+        self.going = False
+        self._append("end", status=status, **more)
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
@@ -120,8 +143,11 @@ class Spool:
     def _append(self, kind: str, **fields: Any) -> None:
         if not self._name:
             raise RuntimeError(f"{self.path}: {kind} before run()")
-        event = {"kind": kind, "time_ms": time.time_ns() // 1_000_000, **fields}
-        line = (json.dumps(event, allow_nan=False) + "\n").encode()
+        line = _line(kind, **fields)
+        with self._one_at_a_time:
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
         try:
             if self._stream.write(line) != len(line):
                 raise OSError("no space left on the device")
@@ -130,13 +156,26 @@ class Spool:
             raise unwritable(self.path, fault) from None
 
 
+def _line(kind: str, **fields: Any) -> bytes:
+    event = {"kind": kind, "time_ms": time.time_ns() // 1_000_000, **fields}
+    return (json.dumps(event, allow_nan=False) + "\n").encode()
+
+
 def _public(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    shown = {key: without_credentials(value) for key, value in values.items() if not is_secret(key)}
-    return shown, sorted(set(values) - set(shown))
+    shown = {without_secrets(key): without_secrets(value) for key, value in values.items() if not is_secret(key)}
+    return shown, sorted(without_secrets(key) for key in values if is_secret(key))
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else json.dumps(without_secret_names(value), ensure_ascii=False, default=str)
+
+
+def _user() -> str:
+    """Who runs this; a number where a container's user has no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
 
 
 def spool_name(path: Path) -> str:

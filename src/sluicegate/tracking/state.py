@@ -6,9 +6,10 @@ keeps one copy of an equal point, parameter, tag, data set and file, so nothing 
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from sluicegate.records import from_json, to_json
 from sluicegate.tracking.spool import read, spool_name
 
 SENT = "events.sent.json"
+TAIL = 4096
 PRUNED = frozenset({"checkpoints", "__pycache__"})
 
 
@@ -32,6 +34,7 @@ class State:
         spool: the spool's own name.
         run_id: MLflow's name of the run; empty until it is made.
         offset: bytes of the spool that were sent.
+        tail: digest of the last of those bytes; in a spool that was replaced by another copy they are others.
         files: artifact → SHA-256 of what was sent.
     """
 
@@ -39,6 +42,7 @@ class State:
     spool: str
     run_id: str = ""
     offset: int = 0
+    tail: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,13 +53,27 @@ def load(folder: Path, uri: str | None) -> State:
         state = from_json(State, read_text(folder / SENT))
     except (UserError, ValidationError):
         return State(uri or "", name)
-    same = state.spool == name and (uri is None or state.uri == uri)
-    return state if same and state.offset <= (folder / EVENTS).stat().st_size else State(uri or "", name)
+    if state.spool != name or (uri is not None and state.uri != uri):
+        return State(uri or "", name)
+    return state if state.tail == tail(folder / EVENTS, state.offset) else replace(state, offset=0, tail="")
+
+
+def tail(path: Path, offset: int) -> str:
+    """Digest of the bytes of a spool before an offset, as many as tell it from another spool; empty for none."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, offset - TAIL))
+        return hashlib.sha256(stream.read(min(offset, TAIL))).hexdigest() if offset else ""
 
 
 def save(folder: Path, state: State) -> None:
     """Write the state atomically."""
     write_text(folder / SENT, to_json(state) + "\n")
+
+
+def forget(folders: Iterable[Path]) -> None:
+    """Know nothing any more of what was sent of these spools."""
+    for folder in folders:
+        (folder / SENT).unlink(missing_ok=True)
 
 
 def spools(root: Path) -> Iterator[Path]:

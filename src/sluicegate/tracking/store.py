@@ -43,5 +43,13 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def is_server(uri: str) -> bool:
-    """Whether the store is reached over HTTP."""
-    return urlsplit(uri).scheme in {"http", "https"}
+    """Whether the store is reached over HTTP.
+
+    >>> is_server("https://host:5000"), is_server("http://"), is_server("http://host:99999"), is_server("sqlite:///a.db")
+    (True, False, False, False)
+    """
+    try:
+        parts = urlsplit(uri)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

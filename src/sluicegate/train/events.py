@@ -9,11 +9,14 @@ from typing import Any
 
 from sluicegate.errors import UserError
 from sluicegate.folder import EVENTS, git_commit
+from sluicegate.jsonl import read_text
 from sluicegate.models import Facts
-from sluicegate.records import Run
+from sluicegate.records import Run, from_json
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Status, Tracker
 from sluicegate.tracking.spool import curves, read
+from sluicegate.tracking.state import SENT
+from sluicegate.train import identity, result
 from sluicegate.train.step import Taken
 
 BOARD = "tensorboard"
@@ -92,11 +95,15 @@ class Events:
                     self._board.add_scalar(name, value, step)
 
     def files(self) -> None:
-        """The finished model's files."""
-        if self._main:
-            for path in sorted(self._folder.iterdir()):
-                if path.is_file() and not path.name.startswith(".") and path.name != EVENTS:
-                    self._tracker.artifact(path, "model")
+        """The finished model's files, and what the model is."""
+        if not self._main:
+            return
+        own = {EVENTS, SENT}
+        files = [path for path in sorted(self._folder.iterdir()) if path.is_file() and path.name not in own]
+        files = [path for path in files if not path.name.startswith(".")]
+        for path in files:
+            self._tracker.artifact(path, "model")
+        self._tracker.model(self._folder.name, files, lineage(self._folder))
 
     def finished_before(self) -> None:
         """The files and the end of a finished training, where a kill came before they were told."""
@@ -113,6 +120,17 @@ class Events:
             self._tracker.end(status)
         if self._board is not None:
             self._board.close()
+
+
+def lineage(model_dir: Path) -> dict[str, str]:
+    """What a finished model was made of and by: the tags of its record."""
+    run, done = from_json(Run, read_text(model_dir / identity.RUN)), result.read(model_dir)
+    told = {
+        "arm": run.arm, "stage": run.stage, "seed": run.seed, "base_model": run.base_model,
+        "data_sha256": run.data_sha256, "val_sha256": run.settings.get("val_sha256"), "git_commit": run.git_commit,
+        "weights_sha256": done.sha256 if done else None, "loaded_in_4bit": done.loaded_in_4bit if done else None,
+    }  # fmt: skip
+    return {name: str(value) for name, value in told.items() if value not in {None, ""}}
 
 
 def _board(folder: Path) -> Any:
