@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         _add_gate,
         _add_report,
         _add_sync,
+        _add_promote,
         _add_k8s,
     ):
         add(parts)
@@ -87,6 +88,7 @@ def _study_options(part: argparse.ArgumentParser) -> None:
 def _stage_options(part: argparse.ArgumentParser) -> None:
     _study_options(part)
     part.add_argument("--override", default="", metavar="REASON", help="start without the former stage's GO; recorded")
+    part.add_argument("--local", action="store_true", help="run every step here, whatever machines the study names")
 
 
 def _add_run(parts: Parts) -> None:
@@ -377,6 +379,14 @@ def _add_report(parts: Parts) -> None:
 def _add_sync(parts: Parts) -> None:
     part = _part(parts, "sync", "Send what a run folder has not told the tracking server yet; never twice.")
     part.add_argument("folder", type=Path, help="a run folder or a model folder")
+    part.add_argument("--uri", help="tracking server (default: MLFLOW_TRACKING_URI, else the SQLite store under runs/)")
+    part.add_argument("--again", action="store_true", help="from the beginning, for a server restored from an old copy")
+
+
+def _add_promote(parts: Parts) -> None:
+    part = _part(parts, "promote", "Make the model that won a GO the champion of MLflow's registry; no other.")
+    part.add_argument("verdict", type=Path, metavar="DIR|FILE", help="a run folder whose stage decides")
+    part.add_argument("--name", default="", metavar="MODEL", help="of the registered model (default: the study's)")
     part.add_argument("--uri", help="tracking server (default: MLFLOW_TRACKING_URI, else the SQLite store under runs/)")
 
 

@@ -41,10 +41,11 @@ def _order(arguments: Namespace) -> Order:
     from sluicegate import study
     from sluicegate.stages.run import Order
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    named, uri = study.load(arguments.study), os.environ.get("MLFLOW_TRACKING_URI", "")
     elsewhere = [] if arguments.runs == Path("runs") else ["--runs", str(arguments.runs)]
-    words = shlex.join(["--study", arguments.study, *elsewhere])
-    return Order(study.load(arguments.study), arguments.runs, uri, override=arguments.override, words=words)
+    here = ["--local"] if arguments.local else []
+    words = shlex.join(["--study", arguments.study, *elsewhere, *here])
+    return Order(named, arguments.runs, uri, local=arguments.local, override=arguments.override, words=words)
 
 
 def _conclude(order: Order, verdicts: Sequence[Verdict]) -> int:
@@ -335,10 +336,24 @@ def sync(arguments: Namespace) -> int:
     if not spools:
         raise UserError(f"{arguments.folder}: nothing to send", wanted="a folder with events.jsonl", seen="none in it")
     probe.check(uri)
-    sender.drain(spools, uri)
-    left = sum(state.unsent(arguments.folder).values())
-    print(f"{len(spools)} runs, {left} lines left unsent")
-    return RETRY if left else 0
+    if arguments.again:
+        state.forget(spools)
+    sent = sender.drain(spools, uri, tell=lambda line: None)
+    print("".join(f"sync: {fault}\n" for fault in sent.faults), end="", file=sys.stderr)
+    for folder in sent.ended:
+        print(f"{folder}: no end was written and no process holds it: KILLED")
+    print(f"{len(spools)} runs, {sent.waiting} lines left unsent")
+    return RETRY if sent.waiting else 0
+
+
+def promote(arguments: Namespace) -> int:
+    """The winning model of a GO as the champion."""
+    from sluicegate.stages.promote import promote as make_champion
+    from sluicegate.tracking import default_uri
+
+    uri = arguments.uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path("runs"))
+    print(make_champion(arguments.verdict, uri, name=arguments.name))
+    return 0
 
 
 def k8s(arguments: Namespace) -> int:

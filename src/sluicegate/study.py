@@ -36,6 +36,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Prompts = Literal["plain", "enriched"]
 Pattern = Literal["kept", "shuffled", "none"]
 RecipeName = Literal["v1", "v4"]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Scalar = str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 
 MANIFESTS = "kubernetes"
@@ -43,6 +44,8 @@ MANIFESTS = "kubernetes"
 LAST_STAGE = 4
 DECIDING_STAGES = (3, 4)
 """Stages whose GO rests on the test of the primary metric."""
+CONTAINED = ("host", "image", "env", "secrets", "mounts", "user", "memory_gib", "shm_gib")
+"""What a machine says of its containers."""
 MANAGED = frozenset(
     {
         "dataset_path",
@@ -117,16 +120,58 @@ class Generation(_Part):
     batch_size: int = _field(16, "Answers made side by side.", ge=1)
 
 
+class Bound(_Part):
+    """A folder of a machine, or a volume of its engine, that containers there see."""
+
+    source: str = _field(..., "A folder there (`/srv/data`, `H:/AI-Training-Data`), or a volume's name.", min_length=1)
+    target: Annotated[str, StringConstraints(pattern=r"^/.+")] = _field(..., "Where containers see it, from / on.")
+    read_only: bool = _field(True, "Whether they may only read it.")
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the source is the name of a volume.
+
+        >>> [Bound(source=name, target="/data").is_volume for name in ("cache", "/srv/data", "H:/data", "H:\\\\data")]
+        [True, False, False, False]
+        """
+        return not any(sign in self.source for sign in "/\\")
+
+
 class Machine(_Part):
-    """One machine, as far as forecasts and prices go."""
+    """One machine: for forecasts and prices, and, with the runner `docker`, where steps run in containers."""
 
     does: tuple[Literal["train", "generate", "evaluate"], ...] = _field((), "The steps that run there.")
-    gpu: str = _field("", "Its name, for people.")
+    gpu: str = _field("", "Its name, for people; with the runner `docker` containers get the GPUs where it has one.")
     vram_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _field(None, "Memory of its GPU.")
     tflops: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _field(
         None, "What its GPU reaches on large 16-bit matrix products."
     )
     dollars_per_hour: Amount = _field(0.0, "Its price, counted against the stage's dollars.")
+    runner: Literal["local", "docker"] = _field("local", "`local`: its steps run where the stage is started.")
+    host: Annotated[str, StringConstraints(pattern=r"^(|(ssh|tcp|unix|npipe)://.+)$")] = _field(
+        "", "Its engine, such as `ssh://user@tower`; empty: the one that the docker command finds."
+    )
+    image: str = _field("llama3-training", "What its containers are made of.", min_length=1)
+    env: dict[Variable, str] = Field(default_factory=dict, description="Variables of its containers.")
+    secrets: tuple[Variable, ...] = _field((), "Names of variables that are taken from your own environment.")
+    mounts: tuple[Bound, ...] = _field((), "Folders and volumes that its containers see.")
+    user: Annotated[str, StringConstraints(pattern=r"^(|\d+:\d+)$")] = _field(
+        "", "`uid:gid` that containers run as; empty: the image's."
+    )
+    memory_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _field(None, "What a container may use.")
+    shm_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _field(None, "Shared memory of a container.")
+
+    @model_validator(mode="after")
+    def _fits_its_runner(self) -> Machine:
+        if self.runner == "docker":
+            if "evaluate" in self.does:
+                raise ValueError("does: evaluate runs where the stage is started; with runner docker: train, generate")
+            return self
+        fields = type(self).model_fields
+        usual = {name: fields[name].get_default(call_default_factory=True) for name in CONTAINED}
+        if told := [name for name in CONTAINED if getattr(self, name) != usual[name]]:
+            raise ValueError(f"{', '.join(told)}: wants runner: docker")
+        return self
 
 
 class Expected(_Part):
@@ -182,7 +227,7 @@ class Study(_Part):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = _field(0.05, "One-sided chance of a false GO, of all attempts.")
     attempts: int = _field(1, "Declared decisions of a deciding stage; alpha is split over them.", ge=1, le=20)
     needs_gpu: bool = _field(False, "Whether stage 0 wants a GPU.")
-    machines: Annotated[dict[Name, Machine], Field(default_factory=dict, description="For forecasts and prices.")]
+    machines: Annotated[dict[Name, Machine], Field(default_factory=dict, description="Name → machine.")]
     expected: Expected = _field(Expected(), "What forecasts assume until a stage has measured it.")
     stages: Annotated[
         dict[Annotated[int, Field(ge=0, le=LAST_STAGE)], StageChange],
@@ -281,6 +326,10 @@ class Study(_Part):
     def recipe_of(self, arm: str) -> recipes.Recipe:
         """The preset of an arm: its own, else the study's, else one that says nothing."""
         return recipes.named(self.arms[arm].recipe or self.recipe)
+
+    def machine_of(self, verb: str) -> tuple[str, Machine] | None:
+        """The first machine that does such steps, with its name; None where the file names none."""
+        return next(((name, row) for name, row in self.machines.items() if verb in row.does), None)
 
     @property
     def sha256(self) -> str:

@@ -25,7 +25,9 @@ from sluicegate.stages.recompute import recompute
 from sluicegate.stages.run import Order
 from sluicegate.stages.steps import steps
 
-TOY = study.load("k8s-demo")
+TOY = study.load("k8s-demo").model_copy(
+    update={"arms": study.load("k8s-dual-encoder").arms, "train": {**study.load("k8s-demo").train, "rl_steps": 8}}
+)
 ITEMS = 24
 ARMS = ("baseline", "dual", "dual_ce", "dual_rl", "dual_reinforce")
 RESULT = {

@@ -1,4 +1,4 @@
-"""Runners carry out a job somewhere: argv, environment and a log; nothing about what the job means.
+"""Runners carry out a job somewhere: argv, environment, files and a log; nothing about what the job means.
 
 A runner is a module with `run(job, show) -> Result`. The dict below is the whole registry.
 """
@@ -11,6 +11,37 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from sluicegate.study import Machine
+
+TAIL_LINES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a job that runs elsewhere takes along and brings back; all of it lies in one folder.
+
+    Args:
+        folder: the run folder; elsewhere it has the same absolute path.
+        inputs: files and folders that the job reads.
+        outputs: files and folders that it writes, and goes on with where they are begun.
+        marks: of the outputs, the files that say that the job is done; they come last.
+        sha256: digest of all that the job depends on.
+    """
+
+    folder: Path
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    marks: tuple[Path, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A machine of the study, by its name there."""
+
+    name: str
+    machine: Machine
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -21,12 +52,15 @@ class Job:
         argv: program and arguments; never a shell line.
         env: added to the environment it inherits.
         log: its output is appended here.
+        files, place: for a runner that runs it elsewhere.
     """
 
     name: str
     argv: tuple[str, ...]
     log: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    files: Files | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +87,7 @@ class Runner(Protocol):
         ...
 
 
-RUNNERS = {"local": "sluicegate.runners.local"}
+RUNNERS = {"local": "sluicegate.runners.local", "docker": "sluicegate.runners.docker"}
 
 
 def load(name: str) -> Runner:

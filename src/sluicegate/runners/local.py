@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 
 from sluicegate.errors import Interrupted
 from sluicegate.jsonl import unwritable
-from sluicegate.runners import Job, Result
+from sluicegate.runners import TAIL_LINES, Job, Result
+from sluicegate.runners.stopping import Stop, listening
 
 GRACE_S = 60.0
 """A child that was asked to stop may take this long to save a checkpoint."""
-TAIL_LINES = 30
 WAKE_S = 0.2
 
 
@@ -40,7 +40,7 @@ def _run(job: Job, show: Callable[[str], None], over: Callable[[], bool]) -> Res
     started = time.monotonic()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("a", encoding="utf-8") as log, _listening() as stop:
+    with job.log.open("a", encoding="utf-8") as log, listening(GRACE_S) as stop:
         child = subprocess.Popen(
             job.argv,
             env={**os.environ, **job.env},
@@ -52,7 +52,9 @@ def _run(job: Job, show: Callable[[str], None], over: Callable[[], bool]) -> Res
             errors="replace",
             start_new_session=True,
         )
-        stop.pass_to(child)
+        stop.act = lambda: _signal(child, signal.SIGTERM)
+        if stop.asked:
+            stop.act()
         try:
             for line in _lines(child, stop, over):
                 log.write(line)
@@ -68,7 +70,7 @@ def _run(job: Job, show: Callable[[str], None], over: Callable[[], bool]) -> Res
     return Result(code, time.monotonic() - started, "\n".join(tail))
 
 
-def _lines(child: subprocess.Popen[str], stop: _Stop, over: Callable[[], bool]) -> Iterator[str]:
+def _lines(child: subprocess.Popen[str], stop: Stop, over: Callable[[], bool]) -> Iterator[str]:
     """The child's output line by line; a child that was asked to stop and does not is killed in the end.
 
     A thread reads, so that this one wakes up often enough to run signal handlers: the kernel may hand a signal to any
@@ -111,45 +113,3 @@ def _end(child: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         _signal(child, signal.SIGKILL)
         child.wait()
-
-
-class _Stop:
-    """Asks the child to stop, with SIGTERM; remembers whether a signal wanted that, also one that came before it."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.by_signal = False
-        self._until = float("inf")
-        self._child: subprocess.Popen[str] | None = None
-
-    def __call__(self, *_: object) -> None:
-        """The first signal asks and starts the clock; a second one waits no longer."""
-        self.by_signal = True
-        self.ask()
-
-    def ask(self) -> None:
-        """Ask, or, where it was asked before, wait no longer."""
-        self._until = 0.0 if self.asked else time.monotonic() + GRACE_S
-        self.asked = True
-        if self._child is not None:
-            _signal(self._child, signal.SIGTERM)
-
-    def overdue(self) -> bool:
-        """Whether the child had its time."""
-        return time.monotonic() > self._until
-
-    def pass_to(self, child: subprocess.Popen[str]) -> None:
-        self._child = child
-        if self.asked:
-            _signal(child, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def _listening() -> Iterator[_Stop]:
-    stop = _Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,16 +1,21 @@
 """Stage 0: is this machine fit for the study? Looks, and changes nothing but a probe file in the runs folder.
 
-The POSIX `scripts/stage0_check.sh` asks the same of a machine that has no Python yet; this one knows the study.
+The POSIX `scripts/stage0_check.sh` asks the same of a machine that has no Python yet; this one knows the study. What
+that script said of other machines (`--json`) is taken in from `RUNS/STUDY/machines/*.json`, and so into the verdict and
+the ledger.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -30,14 +35,31 @@ NEEDED = ("JUDGE_BASE_URL", "JUDGE_MODEL", "JUDGE_PRICES")
 RUNNING = frozenset({"functional_correctness"})
 """The metrics that run programs."""
 JUDGING = ("mlflow", "jinja2", "matplotlib")
+REMOTE = ("docker", "paramiko")
+MACHINES, FRESH_DAYS = "machines", 7.0
+PASSED = {"ok": True, "failed": False, "skipped": None, "note": None}
+"""What a state of scripts/stage0_check.sh means here."""
 
 
-def look(study: Study, runs: Path) -> tuple[Check, ...]:
-    """Every check of this machine, in the order they are shown."""
-    disk = GPU_DISK_GIB if study.needs_gpu else DISK_GIB
-    return (python(), packages("training", TRAINING), packages("judging", JUDGING),
+def look(study: Study, runs: Path, *, local: bool = False) -> tuple[Check, ...]:
+    """Every check of this machine, in the order they are shown.
+
+    Args:
+        local: every step runs here, whatever machines the study names.
+    """
+    away = "" if local else _away(study)
+    disk = GPU_DISK_GIB if study.needs_gpu and not away else DISK_GIB
+    trains = packages(f"jobs on {away}", REMOTE, "docker") if away else packages("training", TRAINING)
+    return (python(), trains, packages("judging", JUDGING),
             metrics(study.metrics), *sandbox(study.metrics), *judge(study.metrics), writable(runs),
-            space(runs, disk), memory(), cores(), gpu(required=study.needs_gpu))  # fmt: skip
+            space(runs, disk), memory(), cores(), gpu(required=study.needs_gpu and not away),
+            *machines(runs / study.name / MACHINES))  # fmt: skip
+
+
+def _away(study: Study) -> str:
+    """The machine that trains in containers, by its name; empty where this one does."""
+    named = study.machine_of("train")
+    return named[0] if named and named[1].runner != "local" else ""
 
 
 def _check(name: str, passed: bool | None, wanted: str, seen: str, remedy: str) -> Check:
@@ -50,11 +72,11 @@ def python() -> Check:
     return _check("python", sys.version_info >= (3, 11), "Python 3.11 or newer", seen, "install a newer Python")
 
 
-def packages(use: str, names: tuple[str, ...]) -> Check:
-    """The packages that a use needs can be found; they are not imported."""
+def packages(use: str, names: tuple[str, ...], extra: str = "train,eval") -> Check:
+    """The packages that a use needs, of an extra of this one, can be found; they are not imported."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     seen = f"missing {', '.join(missing)}" if missing else ", ".join(names)
-    return _check(f"packages for {use}", not missing, ", ".join(names), seen, "pip install 'sluicegate[train,eval]'")
+    return _check(f"packages for {use}", not missing, ", ".join(names), seen, f"pip install 'sluicegate[{extra}]'")
 
 
 def metrics(names: tuple[str, ...]) -> Check:
@@ -140,6 +162,28 @@ def gpu(*, required: bool) -> Check:
     seen = _nvidia_smi()
     passed = bool(seen) if required else None if not seen else True
     return _check("gpu", passed, wanted, seen or "none", "install the driver; in a container: --gpus all")
+
+
+def machines(where: Path) -> tuple[Check, ...]:
+    """What `scripts/stage0_check.sh --json` said of other machines, a file each, and how long ago that was."""
+    return tuple(check for path in sorted(where.glob("*.json")) for check in _machine(path))
+
+
+def _machine(path: Path) -> tuple[Check, ...]:
+    again = f"scripts/stage0_check.sh --json {path.stem} > {path}, on that machine"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        checks = [
+            _check(f"{path.stem}: {row['name']}", PASSED[row["state"]], row["wanted"], row["seen"], row["mend"])
+            for row in told["checks"]
+        ]
+        days = (time.time() - datetime.fromisoformat(told["time"]).timestamp()) / 86400
+        host = str(told["host"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
+        seen = f"{type(fault).__name__}: {fault}"
+        return (_check(path.stem, False, "what stage0_check.sh --json prints", seen, again),)
+    wanted = f"checked in the last {FRESH_DAYS:g} days"
+    return (_check(path.stem, days <= FRESH_DAYS, wanted, f"{days:.1f} days ago on {host}", again), *checks)
 
 
 def _nvidia_smi() -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sluicegate import errors, evaluate, folder, jsonl, report, runners
 from sluicegate.errors import INTERRUPTED, Interrupted, UserError
 from sluicegate.records import Outcome, Verdict
-from sluicegate.runners import Job, Result
+from sluicegate.runners import Job, Place, Result
 from sluicegate.stages import budget, evidence, forecast, gate, ledger, preflight, register
 from sluicegate.stages.budget import Meter
 from sluicegate.stages.ledger import Line
@@ -38,6 +38,7 @@ class Order:
     Args:
         runs: the folder of all run folders.
         uri: of the MLflow server; empty for a SQLite store under `runs`.
+        local: run every step here, whatever machines the study names.
         override: the reason for starting without the former stage's GO; recorded.
         words: the options that name this study and these runs on a command line, for messages.
     """
@@ -45,7 +46,7 @@ class Order:
     study: Study
     runs: Path
     uri: str = ""
-    runner: str = "local"
+    local: bool = False
     override: str = ""
     words: str = ""
 
@@ -130,7 +131,7 @@ def _begin(order: Order, plan: Plan, attempt: Path) -> Registration:
     if not (attempt / forecast.FILE).exists():
         forecast.write(attempt, order.study, plan.stage.number, order.runs)
     if plan.stage.looks:
-        jsonl.write(attempt / evidence.PREFLIGHT, preflight.look(order.study, order.runs))
+        jsonl.write(attempt / evidence.PREFLIGHT, preflight.look(order.study, order.runs, local=order.local))
     return registered
 
 
@@ -174,7 +175,6 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
     budget.write(attempt, None)
     stamps = folder.Steps(attempt / "steps.json")
     meter = Meter(order.study, plan, attempt, stamps)
-    runner = runners.load(order.runner)
     every = list(steps(order.study, plan, attempt))
     for place, step in enumerate(every):
         if place and every[place - 1].name == DATA and not _valid(attempt, plan):
@@ -187,19 +187,31 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
             return budget.write(attempt, overrun)
         if step.scores and plan.stage.decides:
             ledger.append(order.ledger, register.judged(order.study, plan, attempt))
-        log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
+        runner, job = _job(order, step, attempt)
         meter.start(step.name)
         try:
-            result = runner.run(Job(step.name, step.command(), log, step.env), _labelled(step.name, show), meter.over)
+            result = runners.load(runner).run(job, _labelled(step.name, show), meter.over)
         finally:
             meter.stop()
+        if (missed := result.seconds - stamps.seconds()[step.name]) > 0:  # it ran on while nobody counted
+            stamps.spend(step.name, missed)
         if result.code == errors.INCONCLUSIVE:
             return budget.write(attempt, meter.exhausted(step.name, len(every) - place))
         if result.code != 0:
             if overrun := meter.overrun(step.name, len(every) - place):
                 return budget.write(attempt, overrun)
-            return _failed(attempt, step, result, log)
+            return _failed(attempt, step, result, job.log)
         stamps.stamp(step.name, inputs, outputs=step.outputs)
+
+
+def _job(order: Order, step: Step, attempt: Path) -> tuple[str, Job]:
+    """The runner of a step and what it is told: the machine that does such steps, or here."""
+    log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
+    job = Job(step.name, step.command(), log, step.env)
+    named = order.study.machine_of(step.verb)
+    if order.local or named is None or named[1].runner == "local":
+        return "local", job
+    return named[1].runner, replace(job, files=step.files(attempt), place=Place(*named))
 
 
 def _valid(attempt: Path, plan: Plan) -> bool:

@@ -20,6 +20,7 @@ from sluicegate.jsonl import sha256
 from sluicegate.judge.settings import FILE as LEDGER
 from sluicegate.models.choices import CHOICES
 from sluicegate.records import digest
+from sluicegate.runners import Files
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.plan import Model, Plan
 from sluicegate.study import Scalar, Study
@@ -34,6 +35,12 @@ SCRATCH = "scratch-"
 """What a base of an encoder-decoder that is made on the spot begins with, its shape behind it; one for each kind."""
 
 
+ASKED_WITH = ".request.json"
+"""Behind the name of a file of predictions: the settings that `generate` keeps beside it."""
+BASE = "base"
+"""In the run folder: the bases that are made on the spot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One command of a stage.
@@ -42,6 +49,9 @@ class Step:
         argv: after `python -m`.
         inputs: files it reads; a change of one of them means doing it again.
         outputs: what it leaves behind; it is done when they are there and the inputs are unchanged.
+        uses: folders that it reads besides, whose content follows from the inputs.
+        leaves: files and folders that it writes and goes on with, the outputs among them.
+        verb: what a machine must do for it to run there; empty: it runs where the stage is started.
         scores: a score file among the outputs; with rows that failed by a fault of ours the step is not done.
     """
 
@@ -51,10 +61,17 @@ class Step:
     outputs: tuple[Path, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     scores: Path | None = None
+    uses: tuple[Path, ...] = ()
+    leaves: tuple[Path, ...] = ()
+    verb: str = ""
 
     def command(self) -> tuple[str, ...]:
         """The argv to run, with this process's interpreter."""
         return (sys.executable, "-m", *self.argv)
+
+    def files(self, attempt: Path) -> Files:
+        """What a runner elsewhere takes along and brings back."""
+        return Files(attempt, (*self.inputs, *self.uses), self.leaves, self.outputs, self.inputs_sha256(attempt))
 
     def inputs_sha256(self, attempt: Path) -> str:
         """Digest of the command and of the bytes it reads; where the run folder lies does not count."""
@@ -138,13 +155,13 @@ def _made(settings: Mapping[str, Scalar], attempt: Path) -> _Made | None:
     """The base of an arm, where it is made on the spot; arms of one kind, shape and choices share it."""
     base, kind = str(settings.get("base_model", "")), str(settings.get("model_kind", "causal"))
     if base == TINY and kind == "causal":
-        where = attempt / "base"
+        where = attempt / BASE
         return _Made("base", where, ("sluicegate.models.tiny", str(where)))
     if base != TINY and not base.startswith(SCRATCH):
         return None
     shape = base.removeprefix(SCRATCH)
     chosen = {name: str(said) for name in CHOICES if (said := settings.get(f"dual_{name}")) is not None}
-    where = attempt / "base" / "-".join((kind, shape, *chosen.values()))
+    where = attempt / BASE / "-".join((kind, shape, *chosen.values()))
     options = [word for name, said in chosen.items() for word in (f"--{name}", said)]
     argv = ("sluicegate.models.scratch", "--kind", kind, "--shape", shape, *options, str(where))
     return _Made(f"base {where.name}", where, argv)
@@ -154,7 +171,8 @@ def _base(study: Study, made: _Made, attempt: Path) -> Step:
     """The texts of the arms that decide are what it learns its vocabulary from, so kinds share one."""
     data = attempt / folder.DATA
     files = tuple(data / f"{arm}-train.jsonl" for arm in sorted(study.roles))
-    return Step(made.name, (*made.argv, *map(str, files)), files, (made.folder / "config.json",))
+    done = (made.folder / "config.json",)
+    return Step(made.name, (*made.argv, *map(str, files)), files, done, leaves=(made.folder,), verb="train")
 
 
 def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
@@ -176,10 +194,14 @@ def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     inputs = (
         data / f"{model.arm}-train.jsonl",
         data / f"{model.arm}-val.jsonl",
-        (made.folder if made else attempt / "base") / "model.safetensors",
+        (made.folder if made else attempt / BASE) / "model.safetensors",
         *((attempt / folder.ARMS / model.start / "result.json",) if model.start else ()),
     )
-    return Step(f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed)
+    used = (attempt / BASE, *((attempt / folder.ARMS / model.start,) if model.start else ()))
+    return Step(
+        f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed,
+        uses=used, leaves=(attempt / folder.ARMS / model.name,), verb="train",
+    )  # fmt: skip
 
 
 def environment(settings: Mapping[str, Scalar]) -> dict[str, str]:
@@ -214,7 +236,11 @@ def _generate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
         "--temperature", str(0.0 if plan.draws == 1 else drawn.temperature), "--seed", str(model.seed),
         "--max-new-tokens", str(drawn.max_new_tokens), "--batch-size", str(drawn.batch_size),
     )  # fmt: skip
-    return Step(f"generate {model.name}", argv, (asked, _result(attempt, model)), (out,))
+    return Step(
+        f"generate {model.name}", argv, (asked, _result(attempt, model)), (out,),
+        uses=(attempt / BASE, attempt / folder.ARMS / model.name),
+        leaves=(out, out.with_name(f"{out.name}{ASKED_WITH}")), verb="generate",
+    )  # fmt: skip
 
 
 def _evaluate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
