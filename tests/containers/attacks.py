@@ -94,7 +94,7 @@ ATTACKS = {
     "crash": "import os\nos.kill(os.getpid(), 11)\n",
     "right again": RIGHT,
 }
-LIMITS = {name: Limits(wall_s=30 if name == "memory of many" else 5, memory_bytes=2**29) for name in ATTACKS}
+LIMITS = {name: Limits(wall_s=60 if name.startswith("memory") else 5, memory_bytes=2**29) for name in ATTACKS}
 SUM = "assert.strictEqual(add(1, 2), 3);"
 APP = """\
 const app = require("express")();

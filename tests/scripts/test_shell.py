@@ -1,10 +1,12 @@
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +19,8 @@ pytestmark = [
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SHELL_SCRIPTS = sorted(SCRIPTS.glob("*.sh"))
+STARTED = (SCRIPTS.parent / "docker" / "mlflow.sh", Path(__file__).parents[1] / "containers" / "postgres" / "start.sh")
+"""Scripts that run in containers."""
 TOOLS = "awk cut date df getconf git grep head id make sed sh sleep timeout tr uname python3 dirname cat ss env"
 
 
@@ -67,17 +71,40 @@ def machine(tmp_path: Path) -> Machine:
 
 DOCKER = """
 case "$*" in
+    "version --format {{.Server.Os}}") echo linux ;;
     "version --format"*) echo 28.2.2 ;;
     version) ;;
+    "info --format {{.MemTotal}}") echo 16771993600 ;;
     "compose version --short") echo 2.40.0 ;;
     "ps "*) echo "Up 3 minutes (healthy)" ;;
+    "image inspect --format {{index"*) echo abc123 ;;
     "image inspect"*) echo sha256:1234 ;;
-    "run --rm --pull never --gpus all llama3-training python -c "*) echo "NVIDIA GeForce RTX 4070 Ti" ;;
+    "run --rm --pull never --network none --gpus all llama3-training python -c import torch"*)
+        echo "NVIDIA GeForce RTX 4070 Ti, 12.0 GiB, CUDA 13.0, memory pins" ;;
     *) echo "unexpected: $*" >&2; exit 9 ;;
 esac
 """
 NVIDIA_SMI = 'case "$*" in *memory*) echo 12282 ;; *) echo "551.61, NVIDIA GeForce RTX 4070 Ti" ;; esac'
-CURL = "echo 'HTTP 200'"
+CURL = """
+cat >asked-with
+case "$*" in
+    *"-X GET"*get-by-name*) echo '{"experiment": {"experiment_id": "7"}}' ;;
+    *runs/create*) echo '{"run": {"info": {"run_uuid": "r1", "run_id": "r1"}}}' ;;
+    *runs/get*) echo '{"run": {"data": {"metrics": [{"key": "stage0", "value": 42.5}]}}}' ;;
+    *"-X GET"*mlflow-artifacts*/7/r1/artifacts/stage0.txt) printf 'stage 0 of r1' ;;
+    *runs/search* | *experiments/search*) echo 'HTTP 200' ;;
+    *) echo '{}' ;;
+esac
+"""
+SSH = """
+case "$*" in
+    "-G "*) echo "port 2222" ;;
+    *"-W 127.0.0.1:2222 "*) echo "SSH-2.0-OpenSSH_9.2" ;;
+    *" date +%s") date +%s ;;
+    *" docker version"*) echo 28.2.2 ;;
+    *) echo ok ;;
+esac
+"""
 DISK = "echo h; echo '/dev/sda 1 1 {kib} 1% /'"
 
 
@@ -86,7 +113,9 @@ def fit(machine: Machine) -> Machine:
     machine.give("docker", DOCKER)
     machine.give("nvidia-smi", NVIDIA_SMI)
     machine.give("curl", CURL)
-    machine.give("ssh", "echo ok")
+    machine.give("ssh", SSH)
+    machine.give("timedatectl", "echo yes")
+    machine.give("git", "echo abc123")
     machine.give("df", DISK.format(kib=400 * 2**20))
     return machine
 
@@ -95,12 +124,27 @@ def fit(machine: Machine) -> Machine:
     ("role", "names"),
     [
         ("local", {"python", "git", "make", "disk", "memory", "cores"}),
-        ("tower", {"docker", "docker engine", "driver", "VRAM", "disk", "image", "GPU in a container"}),
+        (
+            "tower",
+            {
+                *("docker", "docker engine", "engine memory", "driver", "VRAM", "disk", "image", "image's commit"),
+                "GPU in a container",
+            },
+        ),
         (
             "server",
-            {"docker engine", "docker compose", "container mlflow", "container postgres", "MLflow API", "disk"},
+            {
+                *("docker engine", "docker compose", "container mlflow", "container postgres", "MLflow API", "disk"),
+                *("MLflow write", "asked as localhost:5000", "asked as mlflow:5000", "clock"),
+            },
         ),
-        ("laptop", {"ssh", "ssh to TOWER", "ssh to SERVER", "curl", "MLflow API"}),
+        (
+            "laptop",
+            {
+                *("ssh", "ssh to TOWER", "ssh to SERVER", "engine of TOWER", "forwarding by TOWER"),
+                *("forwarding by SERVER", "clock of TOWER", "clock of SERVER", "curl", "MLflow API"),
+            },
+        ),
     ],
 )
 def test_a_fit_machine_passes_every_check_of_its_role(machine: Machine, role: str, names: set[str]) -> None:
@@ -141,6 +185,55 @@ FAULTS = {
         'case "$*" in *=postgres*) echo "Up (health: starting)" ;; *) echo "(healthy)" ;; esac',
         "container postgres",
     ),
+    "Windows containers": (
+        "tower",
+        "docker",
+        'case "$*" in *Server.Os*) echo windows ;; *) echo 28 ;; esac',
+        "docker system",
+    ),
+    "engine with little memory": (
+        "tower",
+        "docker",
+        'case "$*" in *MemTotal*) echo 4000000000 ;; *Server.Os*) echo linux ;; *) echo 28 ;; esac',
+        "engine memory",
+    ),
+    "nothing can be written": (
+        "server",
+        "curl",
+        'case "$*" in *runs/create*) echo "curl: (22) 500"; exit 22 ;; *) echo "{}" ;; esac',
+        "MLflow write",
+    ),
+    "an artifact that comes back as another": (
+        "server",
+        "curl",
+        CURL.replace("stage 0 of r1", "<html>"),
+        "MLflow write",
+    ),
+    "a name that is refused": (
+        "server",
+        "curl",
+        'case "$*" in *"Host: mlflow"*) echo "HTTP 403"; exit 22 ;; *) echo "HTTP 200" ;; esac',
+        "asked as mlflow:5000",
+    ),
+    "clock not kept": ("server", "timedatectl", "echo no", "clock"),
+    "clocks apart": (
+        "laptop",
+        "ssh",
+        SSH.replace(") date +%s", ") echo $(($(date +%s) - 3600))"),
+        "clock of TOWER",
+    ),
+    "forwarding forbidden": (
+        "laptop",
+        "ssh",
+        SSH.replace('echo "SSH-2.0-OpenSSH_9.2"', 'echo "channel 0: open failed: administratively prohibited"; exit 1'),
+        "forwarding by SERVER",
+    ),
+    "engine refuses the user": (
+        "laptop",
+        "ssh",
+        SSH.replace(") echo 28.2.2", ") echo 'permission denied'; exit 1"),
+        "engine of TOWER",
+    ),
     "API forbidden": (
         "server",
         "curl",
@@ -174,11 +267,52 @@ def test_a_program_that_hangs_is_cut_off(machine: Machine, cut_by: str) -> None:
     assert "failed  ssh to TOWER: wanted TOWER answers without a question; seen no answer in time" in done.stdout
 
 
+def test_the_port_of_the_tunnel_and_who_asks_are_given(machine: Machine) -> None:
+    fit(machine).give("curl", CURL + 'echo "$@" >>asked')
+    told = {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": 'a"b\\c', "PORT": "5001"}
+    states = machine.states("laptop", 0, TOWER="t", SERVER="s", **told)
+    assert states["MLflow API"] == "ok"
+    asked = (machine.folder / "asked").read_text()
+    assert "http://127.0.0.1:5001/api/2.0/mlflow/experiments/search" in asked and "a" + '"' not in asked
+    assert (machine.folder / "asked-with").read_text() == 'user = "me:a\\"b\\\\c"\n'
+
+
+def test_an_image_of_another_commit_is_noted(machine: Machine) -> None:
+    fit(machine).give("git", "echo 0def")
+    assert machine.states("tower", 0)["image's commit"] == "note"
+
+
+def test_a_windows_machine_is_asked_for_its_clock_its_own_way(machine: Machine) -> None:
+    windows = SSH.replace(") date +%s", ") echo The system cannot accept the date entered.").replace(
+        "    *) echo ok", "    *powershell*) date +%s ;;\n    *) echo ok"
+    )
+    fit(machine).give("ssh", windows)
+    assert machine.states("laptop", 0, TOWER="t", SERVER="s")["clock of TOWER"] == "ok"
+
+
+def test_it_may_come_through_ssh(machine: Machine) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-s", "--", "--json", "tower"],
+        env={"PATH": str(fit(machine).bin), "HOME": str(machine.folder)},
+        input=(SCRIPTS / "stage0_check.sh").read_text(),
+        cwd=machine.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["passed"]) == (0, True), done.stderr
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["time"]) and told["host"]
+
+
 def test_wsl_is_noted_and_is_no_fault(machine: Machine) -> None:
     version = machine.folder / "version"
     version.write_text("Linux version 5.15.153.1-microsoft-standard-WSL2")
     states = fit(machine).states("tower", 0, STAGE0_PROC_VERSION=str(version))
     assert (states["WSL2"], states["WSL2 drive"]) == ("note", "ok")
+    states = machine.states("tower", 0, STAGE0_PROC_VERSION=str(version), DATA_DIR="/mnt/h/AI-Training-Data")
+    assert states["WSL2 drive"] == "note"
 
 
 def test_json_survives_what_programs_say(machine: Machine) -> None:
@@ -234,7 +368,43 @@ def test_the_tunnel_asks_ssh_for_one_loopback_forward(machine: Machine) -> None:
     done = machine.run("tunnel.sh", SERVER="me@server", PORT="5001")
     assert done.returncode == 0
     assert "-N -L 127.0.0.1:5001:127.0.0.1:5000 -o ExitOnForwardFailure=yes" in done.stdout
+    assert "-o ServerAliveInterval=15 -o ServerAliveCountMax=3" in done.stdout
     assert done.stdout.endswith("me@server\n")
+
+
+def test_a_tunnel_that_never_was_ends_as_ssh_ends(machine: Machine) -> None:
+    machine.give("ss", "")
+    machine.give("ssh", "echo called >>calls; echo 'Permission denied (publickey).' >&2; exit 255")
+    done = machine.run("tunnel.sh", "me@server")
+    assert (done.returncode, (machine.folder / "calls").read_text()) == (255, "called\n")
+    assert "Permission denied" in done.stderr
+
+
+def test_a_tunnel_that_was_cut_comes_back_and_ends_with_its_signal(machine: Machine) -> None:
+    machine.give("ss", "")
+    machine.give("ssh", 'echo "$@" >>calls; [ "$(grep -c . calls)" -ge 3 ] || exit 255; exec sleep 300')
+    machine.give("grep", f'exec {shutil.which("grep")} "$@"')
+    with subprocess.Popen(
+        ["/bin/sh", str(SCRIPTS / "tunnel.sh"), "me@server"],
+        env={"PATH": str(machine.bin), "HOME": str(machine.folder), "STEADY": "0"},
+        cwd=machine.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as tunnel:
+        until = time.monotonic() + 60
+        while "me@server\n" * 3 not in "".join(line[-10:] for line in lines(machine.folder / "calls")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        tunnel.terminate()
+        _, said = tunnel.communicate(timeout=30)
+    assert tunnel.returncode == 143
+    assert said.count("me@server is away (ssh ended with 255); trying again in") == 2
+    first, second, third = lines(machine.folder / "calls")
+    assert "BatchMode" not in first and "BatchMode=yes" in second and "BatchMode=yes" in third
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines(keepends=True) if path.exists() else []
 
 
 @pytest.mark.parametrize("env", [{}, {"SERVER": "s", "PORT": "x"}])
@@ -248,14 +418,14 @@ SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.
 
 
 @pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
-@pytest.mark.parametrize("script", SHELL_SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", [*SHELL_SCRIPTS, *STARTED], ids=lambda path: path.name)
 def test_shellcheck_is_content(script: Path) -> None:
     argv = [str(SHELLCHECK), "--shell=sh", str(script)]
     assert subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout == ""
 
 
 def test_every_shell_script_is_executable_and_plain_sh() -> None:
-    assert len(SHELL_SCRIPTS) == 6
+    assert len(SHELL_SCRIPTS) == 8
     for script in SHELL_SCRIPTS:
         assert os.access(script, os.X_OK)
         assert script.read_text().startswith("#!/bin/sh\n")
