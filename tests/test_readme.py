@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate import cli
+from sluicegate import cli, study
 from sluicegate.models import scratch
 from sluicegate.settings import TrainSettings, fault_in
 
@@ -31,6 +31,15 @@ def every(prefix: str) -> list[str]:
 
 def test_the_readme_opens_with_the_two_commands() -> None:
     assert shown(ROOT / "README.md")[:2] == ["make demo", "make test"]
+
+
+def test_the_demo_is_a_shipped_study_that_the_readme_shows_through_stage_three() -> None:
+    said = re.search(r"^STUDY \?= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert said
+    assert (study.load(said[1]).name, study.load(said[1]).needs_gpu) == (said[1], False)
+    page = (ROOT / "README.md").read_text()
+    assert f"sluicegate run --through 3 --study {said[1]} --runs runs" in page
+    assert re.search(rf"^report: runs/{said[1]}/stage3-\w+/report.html$", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", every("sluicegate ") or ["none"])
