@@ -78,7 +78,8 @@ def test_a_machine_that_trains_in_containers_needs_neither_torch_nor_a_gpu_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "_nvidia_smi", lambda: "")
-    monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None if name in ("torch", "peft") else name)
+    found = lambda name: None if name in ("torch", "peft") else name  # noqa: E731
+    monkeypatch.setattr("importlib.util.find_spec", found)
     tower = Machine(does=("train", "generate"), runner="docker", gpu="NVIDIA GeForce RTX 4070 Ti")
     study = load("metadata-llama3").model_copy(update={"machines": {"tower": tower}})
 
