@@ -26,7 +26,7 @@ def results() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def found() -> dict[str, Any]:
     told: dict[str, Any] = json.loads((DOCS / "results-k8s.json").read_text("utf-8"))
     return told

@@ -25,7 +25,7 @@ SECRETS = {"HF_TOKEN": "hunter-two-hub", "MLFLOW_TRACKING_PASSWORD": "hunter-two
 
 
 def train(work: Path, uri: str) -> subprocess.CompletedProcess[str]:
-    """`sluicegate train` on five samples, two steps."""
+    """`sluicegate train` on five samples, for long enough to be sampled itself."""
     rows = [Sample(f"s{number}", f"Add {number}.\n", f"x + {number}\n") for number in range(5)]
     jsonl.write(work / "train.jsonl", rows)
     jsonl.write(work / "val.jsonl", rows)
@@ -33,7 +33,7 @@ def train(work: Path, uri: str) -> subprocess.CompletedProcess[str]:
     told = {
         "DATASET_PATH": str(work / "train.jsonl"), "VAL_DATASET_PATH": str(work / "val.jsonl"),
         "BASE_MODEL": str(work / "base"), "OUTPUT_DIR": str(work / "models"), "MODEL_NAME": "a", "BATCH_SIZE": "2",
-        "EPOCHS": "100", "MAX_STEPS": "2", "LORA_R": "2", "LOAD_IN_4BIT": "false", "MLFLOW_TRACKING_URI": uri,
+        "EPOCHS": "100", "MAX_STEPS": "60", "LORA_R": "2", "LOAD_IN_4BIT": "false", "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.2",
     }  # fmt: skip
     argv = [sys.executable, "-m", "sluicegate", "train", "--experiment", "refused"]
@@ -49,7 +49,7 @@ def test_a_server_that_refuses_costs_a_training_nothing(store_uri: str, client: 
     assert "refused or not MLflow" in done.stderr
     assert "the training goes on without it" in done.stderr
     assert f"sluicegate sync {model}" in done.stderr
-    assert json.loads((model / "result.json").read_text())["steps"] == 2
+    assert json.loads((model / "result.json").read_text())["steps"] == 60
 
     argv = [sys.executable, "-m", "sluicegate", "sync", str(model), "--uri", store_uri]
     synced = subprocess.run(argv, capture_output=True, text=True)
