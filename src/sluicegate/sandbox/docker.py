@@ -268,10 +268,11 @@ class Box:
         import docker.errors
         import requests
 
+        with contextlib.suppress(OSError, AttributeError):
+            self._attached._sock.shutdown(socket.SHUT_RDWR)  # the engine waits for who does not read what it said
+            self._attached.close()
         with contextlib.suppress(docker.errors.DockerException, requests.RequestException):  # it removes itself as well
             self._api.remove_container(self.number, v=True, force=True)
-        with contextlib.suppress(OSError, AttributeError):
-            self._attached.close()
         self._api.close()
 
 
