@@ -30,6 +30,8 @@ CODE = {".py", ".yaml", ".json", ".j2"}
 STUDY, VERDICT, COMPARISONS = "study.yaml", "verdict.json", "comparisons.json"
 DATA, ARMS, PREDICTIONS, SCORES, LOGS = "data", "arms", "predictions", "scores", "logs"
 EVENTS = "events.jsonl"
+ASKED_WITH = ".request.json"
+"""Behind the name of a file of predictions: the settings that `generate` keeps beside it."""
 PACKAGES = (
     "sluicegate", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "tokenizers",
     "mlflow", "numpy", "scipy", "pydantic",

@@ -27,9 +27,10 @@ from transformers import (  # noqa: E402
     Qwen2ForCausalLM,
 )
 
+from captures import counted  # noqa: E402
 from sluicegate.errors import UserError  # noqa: E402
 from sluicegate.generate.decode import decode  # noqa: E402
-from sluicegate.models import causal_decoding, decoding, lean  # noqa: E402
+from sluicegate.models import causal_decoding, lean  # noqa: E402
 from sluicegate.models.causal_decoding import Answer, Decoder  # noqa: E402
 from sluicegate.models.choosing import Sampling  # noqa: E402
 from sluicegate.models.slots import Slots, UnfitError  # noqa: E402
@@ -282,22 +283,9 @@ def test_unpacked_weights_are_what_every_step_would_unpack(
 
 def captured(monkeypatch: pytest.MonkeyPatch, decoder: Decoder, *, off: float = 0.0) -> list[int]:
     """Let a decoder on the CPU go the way of a GPU; counts replays."""
-    replays: list[int] = []
-
-    def capture(work: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any]:
-        seen = torch.zeros(()).resize_(0)
-
-        def replay() -> None:
-            replays.append(1)
-            logits = work()
-            seen.resize_(logits.shape).copy_(logits * (1 + off))
-
-        return replay, seen
-
-    monkeypatch.setattr(decoding, "capture", capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     decoder._captures, decoder.every = True, 4
-    return replays
+    return counted(monkeypatch, off=off)
 
 
 def test_captured_steps_give_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration  # noqa: E402
 
+from captures import counted  # noqa: E402
 from sluicegate.errors import UserError  # noqa: E402
-from sluicegate.models import decoding  # noqa: E402
 from sluicegate.models.decoding import Decoder, Sampling, laid_out  # noqa: E402
 from sluicegate.models.dual_config import DualEncoderConfig  # noqa: E402
 from sluicegate.models.dual_encoder import DualEncoderForConditionalGeneration  # noqa: E402
@@ -197,21 +197,8 @@ def test_a_model_of_another_shape_is_refused() -> None:
 
 def captured(monkeypatch: pytest.MonkeyPatch, decoder: Decoder, *, off: float = 0.0) -> list[int]:
     """Let a decoder on the CPU go the way of a GPU; counts replays."""
-    replays: list[int] = []
-
-    def capture(work: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any]:
-        seen = torch.zeros(()).resize_(0)
-
-        def replay() -> None:
-            replays.append(1)
-            made = work()
-            seen.resize_(made.shape).copy_(made * (1 + off))
-
-        return replay, seen
-
-    monkeypatch.setattr(decoding, "capture", capture)
     decoder._captures, decoder._every = True, 16
-    return replays
+    return counted(monkeypatch, off=off)
 
 
 def test_captured_steps_give_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:

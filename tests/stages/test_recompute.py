@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate import compare, folder, jsonl, study
+from judged import judged
+from sluicegate import folder, jsonl, study
 from sluicegate.errors import UserError
 from sluicegate.records import Outcome, Sample, Score
-from sluicegate.stages import evidence, gate, ledger, register
+from sluicegate.stages import evidence, ledger, register
 from sluicegate.stages.plan import resolve
-from sluicegate.stages.recompute import LEDGER, as_text, read_verdict, recompute
-from sluicegate.stages.steps import comparison
+from sluicegate.stages.recompute import LEDGER, read_verdict, recompute
 from sluicegate.study import dump
 
 DEMO = study.load("demo")
@@ -48,18 +48,8 @@ def decided(runs: Path) -> Path:
             for metric in DEMO.metrics for place, sample in enumerate(samples) for draw in range(plan.draws)
         ]  # fmt: skip
         jsonl.write(attempt / folder.SCORES / f"{model.name}.jsonl", rows)
-    asked = comparison(DEMO, plan, attempt)
-    pairs = compare.compare_files(
-        asked.control, asked.experiment, data=asked.data, primary=asked.primary, metrics=asked.metrics,
-        level=asked.level, minimum=asked.minimum,
-    )  # fmt: skip
-    compare.write(
-        attempt / folder.COMPARISONS, pairs, control="control", experiment="experiment", primary=asked.primary,
-        seed=0, level=asked.level,
-    )  # fmt: skip
     path = attempt / folder.VERDICT
-    verdict = gate.decide(evidence.read(attempt, 3))
-    jsonl.write_text(path, as_text(verdict))
+    verdict = judged(attempt, DEMO, plan)
     registered = register.read(attempt)
     assert registered is not None
     ledger.append(runs / "demo" / LEDGER, register.decided(verdict, attempt, registered))

@@ -6,12 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from sluicegate import compare, folder, jsonl, study
+from judged import judged
+from sluicegate import folder, jsonl, study
 from sluicegate.records import Run, Sample, Score, to_json
-from sluicegate.stages import evidence, gate, ledger, register
+from sluicegate.stages import ledger, register
 from sluicegate.stages.plan import resolve
-from sluicegate.stages.recompute import LEDGER, as_text
-from sluicegate.stages.steps import comparison
+from sluicegate.stages.recompute import LEDGER
 from sluicegate.study import Study, dump
 from sluicegate.tracking.spool import Spool
 
@@ -62,16 +62,6 @@ def decided(runs: Path, the_study: Study = DEMO, *, name: str = "stage3-20260101
             for metric in the_study.metrics for item, sample in enumerate(samples) for draw in range(plan.draws)
         ]  # fmt: skip
         jsonl.write(attempt / folder.SCORES / f"{model.name}.jsonl", rows)
-    asked = comparison(the_study, plan, attempt)
-    pairs = compare.compare_files(
-        asked.control, asked.experiment, data=asked.data, primary=asked.primary, metrics=asked.metrics,
-        level=asked.level, minimum=asked.minimum,
-    )  # fmt: skip
-    compare.write(
-        attempt / folder.COMPARISONS, pairs, control="control", experiment="experiment", primary=asked.primary,
-        seed=0, level=asked.level,
-    )  # fmt: skip
-    verdict = gate.decide(evidence.read(attempt, 3))
-    jsonl.write_text(attempt / folder.VERDICT, as_text(verdict))
+    verdict = judged(attempt, the_study, plan)
     ledger.append(runs / "demo" / LEDGER, register.decided(verdict, attempt, registered))
     return attempt

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sluicegate import jsonl
+from sluicegate import folder, jsonl
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.generate.request import Key
 from sluicegate.records import Prediction
@@ -122,7 +122,7 @@ def _has_rows(out: Path) -> bool:
 
 
 def _sidecar(out: Path) -> Path:
-    return _beside(out, ".request.json")
+    return _beside(out, folder.ASKED_WITH)
 
 
 def _beside(out: Path, ending: str) -> Path:

@@ -33,10 +33,6 @@ TINY = "tiny"
 """The base model that is made on the spot, once for all arms of a stage."""
 SCRATCH = "scratch-"
 """What a base of an encoder-decoder that is made on the spot begins with, its shape behind it; one for each kind."""
-
-
-ASKED_WITH = ".request.json"
-"""Behind the name of a file of predictions: the settings that `generate` keeps beside it."""
 BASE = "base"
 """In the run folder: the bases that are made on the spot."""
 
@@ -239,7 +235,7 @@ def _generate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     return Step(
         f"generate {model.name}", argv, (asked, _result(attempt, model)), (out,),
         uses=(attempt / BASE, attempt / folder.ARMS / model.name),
-        leaves=(out, out.with_name(f"{out.name}{ASKED_WITH}")), verb="generate",
+        leaves=(out, out.with_name(f"{out.name}{folder.ASKED_WITH}")), verb="generate",
     )  # fmt: skip
 
 
