@@ -37,6 +37,8 @@ SetEnv {environment}
 CLIENT = """
 Host tower server
   User root
+  IdentityFile ~/.ssh/id_ed25519
+  IdentitiesOnly yes
 """
 AT_HOME = 'mkdir -p "$1" && mount --bind "$0/ssh" "$1" && mount --bind "$0/hosts" /etc/hosts && shift && exec "$@"'
 """$0: the state folder, $1: the user's ~/.ssh, then the command; mounts are seen by that command alone."""

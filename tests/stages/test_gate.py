@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sluicegate import study
 from sluicegate.records import Check, Comparison, Outcome
 from sluicegate.stages import gate
+from sluicegate.stages.advice import diagnose
 from sluicegate.stages.budget import Overrun
 from sluicegate.stages.criteria import CRITERIA
 from sluicegate.stages.evidence import Evidence
@@ -144,7 +145,6 @@ BROKEN: dict[str, tuple[int, dict[str, Any]]] = {
     "environment": (0, {"preflight": (Check("disk", False, "2 GiB", "0 GiB", "free some"),)}),
     "steps_ended": (3, {"failure": {"step": "train", "code": 1, "tail": "boom\n", "log": "x.log"}}),
     "arms_trained": (3, {"results": {"control-s0": RESULT}}),
-    "tracking_complete": (3, {"unsent": {"control-s0": 3}}),
     "steps_done": (
         1,
         {"results": {f"{arm}-s0": {**RESULT, "steps": 9} for arm in ("control", "experiment")}},
@@ -246,6 +246,24 @@ def test_prompt_parity_is_required_unless_declared_otherwise() -> None:
     assert CRITERIA["prompt_parity"](apart).passed is False
     assert CRITERIA["prompt_parity"](replace(plain, manifest={})).passed is False
     assert CRITERIA["prompt_parity"](evidence(3, GOOD)).passed is None
+
+
+def test_a_tracking_server_that_is_away_changes_no_verdict_and_is_told_of() -> None:
+    verdict = gate.decide(evidence(3, GOOD, unsent={"control-s0": 3, "experiment-s0": 0}))
+    check = next(check for check in verdict.checks if check.name == "tracking_complete")
+    assert (verdict.outcome, check.passed) == (Outcome.GO, None)
+    assert check.seen == "only on disk, control-s0: 3 lines; later: sluicegate sync RUN_FOLDER"
+    assert CRITERIA["tracking_complete"](evidence(3, GOOD)).passed is True
+
+
+def test_advice_on_epochs_needs_to_know_the_best_step() -> None:
+    def told(**best: Any) -> list[str]:
+        row = {**RESULT, "best_val_loss": 1.0, **best}
+        return [line for line in diagnose(evidence(3, GOOD, results={"control-s0": row})) if line.startswith("epochs")]
+
+    assert told(best_step=10) == ["epochs: the validation loss of control-s0 was still falling at the end: more epochs"]
+    assert [line.split(":")[1].split("lowest")[1] for line in told(best_step=4)] == [" at step 4 of 10"]
+    assert told(best_step=6) == told() == told(best_step=None) == []
 
 
 def test_invalid_evidence_outweighs_a_stop() -> None:

@@ -176,9 +176,10 @@ def _still_falling(evidence: Evidence) -> str:
 
 def _overfitted(evidence: Evidence) -> str:
     for name, row in evidence.results.items():
-        if row.get("best_val_loss") is not None and 2 * int(row.get("best_step") or 0) < int(row["steps"]):
-            best = f"step {row['best_step']} of {row['steps']}"
-            return f"the validation loss of {name} was lowest at {best}: fewer epochs or a lower learning rate"
+        best = row.get("best_step")
+        if row.get("best_val_loss") is not None and best is not None and 2 * int(best) < int(row["steps"]):
+            told = f"step {best} of {row['steps']}"
+            return f"the validation loss of {name} was lowest at {told}: fewer epochs or a lower learning rate"
     return ""
 
 
