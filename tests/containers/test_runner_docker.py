@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,9 +18,7 @@ from docker_engine import run
 from sluicegate.errors import Interrupted, UserError
 from sluicegate.runners import Files, Job, Place, container, docker
 from sluicegate.study import Machine
-from sluicegate.tracking import default_uri
 
-IMAGE = "sluicegate-runner-e2e"
 STUDY = """\
 name: runner-e2e
 question: Does a stage run over containers?
@@ -45,17 +42,6 @@ model = Path(os.environ["OUT"]) / "arms" / "model"
 model.mkdir(parents=True, exist_ok=True)
 """
 Make = Callable[..., Job]
-
-
-@pytest.fixture(scope="session")
-def training(engine: str) -> str:
-    """The training image, built from this tree."""
-    before, arguments = time.monotonic(), shlex.split(os.environ.get("DOCKER_BUILD_ARGS", ""))
-    commit = os.environ["GIT_COMMIT"]
-    run("build", *arguments, "--file", "Dockerfile.training", "--build-arg", f"GIT_COMMIT={commit}",
-        "--tag", IMAGE, ".")  # fmt: skip
-    print(f"\n{IMAGE}: built in {time.monotonic() - before:.0f} s (Docker {engine})")
-    return IMAGE
 
 
 @pytest.fixture
@@ -94,8 +80,6 @@ def killed_at(process: subprocess.Popen[str], log: Path, word: str) -> None:
 
 def test_a_stage_that_is_killed_goes_on_in_the_same_container(training: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.format(image=training))
-    make_store = "import sys\nfrom sluicegate.tracking.link import Link\nLink(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", make_store, default_uri(tmp_path / "runs")], check=True, timeout=600)
     command = [sys.executable, "-m", "sluicegate", "run", "--through", "1", "--study", "study.yaml"]
     command_env = {**os.environ, "SLUICEGATE_PROGRESS_S": "0.5"}
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 import pytest
 
 from docker_engine import BUILD, ROOT, ended, run, torch_for_cpu
+from hosts.experiment import longest_block
 from server_stack import Stack
 
 PLAIN = (
@@ -162,6 +163,31 @@ def test_docker_stop_saves_a_checkpoint_and_ends_the_run_as_killed_and_the_same_
         time.sleep(1)
     assert steps == sorted(set(steps))  # it went on from there, in the same run
     run("rm", "--force", name)
+
+
+def test_the_database_restarts_during_a_training_and_mlflow_has_all_of_it_once(tower: Stack, tmp_path: Path) -> None:
+    steps, name = 1200, tower.container("restarted")
+    env = {"MAX_STEPS": str(steps), "EPOCHS": "10000", "MODEL_NAME": "restarted", "SAVE_EVERY": "400"}
+    tower.compose("run", "--detach", "--no-deps", "--name", name, "-T", "train", env=env)
+    until = time.monotonic() + 1200
+    while not re.search(r"restarted [1-9]\d*/", said := ended("logs", name).stderr):
+        assert time.monotonic() < until and run("inspect", "--format", "{{.State.Running}}", name) == "true\n", said
+        time.sleep(0.5)
+    tower.compose("stop", "postgres")
+    time.sleep(10)
+    tower.compose("start", "postgres")
+    before = time.monotonic()
+    tower.answers()
+    back = time.monotonic() - before
+    assert run("inspect", "--format", "{{.State.Running}}", name) == "true\n", "too short a training for this test"
+    assert run("wait", name) == "0\n", ended("logs", name).stderr
+    run("cp", f"{name}:/models/restarted/events.jsonl", str(tmp_path))
+    block = longest_block(tmp_path)
+    print(f"\nPostgreSQL stopped for 10 s: longest block {block:.1f} s, MLflow back {back:.1f} s after its start")
+    run("rm", name)
+    (found,) = runs_of(tower, "restarted")
+    assert found["info"]["status"] == "FINISHED"
+    assert steps_of(tower, found) == list(range(1, steps + 1))
 
 
 def tree(folder: Path) -> Path:
