@@ -35,10 +35,14 @@ LOADED = (
     "model, words = (kind.from_pretrained('/models/test-micro') for kind in (AutoModelForCausalLM, AutoTokenizer))\n"
     "print(model.generate(**words('say 1', return_tensors='pt'), max_new_tokens=2).shape[0])"
 )
-KEY = re.compile(
-    rb"-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}|\bhf_[A-Za-z0-9]{34}\b"
-    rb"|\bsk-[A-Za-z0-9]{40,}\b|\bghp_[A-Za-z0-9]{36}\b|\bAKIA[A-Z0-9]{16}\b"
-)
+KEYS = {
+    b"PRIVATE KEY-----": rb"-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}",
+    b"hf_": rb"\bhf_[A-Za-z0-9]{34}\b",
+    b"sk-": rb"\bsk-[A-Za-z0-9]{40,}\b",
+    b"ghp_": rb"\bghp_[A-Za-z0-9]{36}\b",
+    b"AKIA": rb"\bAKIA[A-Z0-9]{16}\b",
+}
+"""What a key holds, and what it looks like: an image is gigabytes, and the first is found six times as fast."""
 SECRETIVE = re.compile(r"(^|/)(\.env|\.netrc|\.pypirc|\.git-credentials|id_(rsa|ed25519|ecdsa)|postgres_password)$")
 
 
@@ -254,6 +258,17 @@ def layer_files(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
                 continue  # a manifest
 
 
+def has_key(body: bytes) -> bool:
+    return any(mark in body and re.search(pattern, body) for mark, pattern in KEYS.items())
+
+
+def test_a_key_is_known_as_one() -> None:
+    keys = ("hf_" + 34 * "a", "sk-" + 48 * "b", "ghp_" + 36 * "c", "AKIA" + 16 * "D")
+    assert all(has_key(f'token = "{key}"'.encode()) for key in keys)
+    assert has_key(b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + 40 * b"e")
+    assert not any(has_key(text) for text in (b"hf_hub", b"sk-learn", b"-----BEGIN PRIVATE KEY-----", b""))
+
+
 @pytest.mark.parametrize("which", ["training", "image"])
 def test_no_layer_holds_a_secret(which: str, request: pytest.FixtureRequest) -> None:
     tag = request.getfixturevalue(which)
@@ -264,7 +279,7 @@ def test_no_layer_holds_a_secret(which: str, request: pytest.FixtureRequest) -> 
         assert saving.stdout is not None
         for name, body in layer_files(saving.stdout):
             count += 1
-            if SECRETIVE.search(name) or KEY.search(body):
+            if SECRETIVE.search(name) or has_key(body):
                 found.append(name)
     assert count > 1000
     assert [name for name in found if "/site-packages/" not in name] == []
