@@ -77,7 +77,7 @@ class Laptop:
         """The same to the end, which must have this exit code; the seconds that it took."""
         return self.ends(self.start(*options, before=before), code)
 
-    def ends(self, process: subprocess.Popen[bytes], code: int = 0, limit_s: float = 3000) -> float:
+    def ends(self, process: subprocess.Popen[bytes], code: int = 0, limit_s: float = 1200) -> float:
         """Wait for its end; the seconds that it took."""
         begun = time.monotonic()
         seen = process.wait(limit_s)
