@@ -294,7 +294,8 @@ class _Drawing:
             self._fill(self._buffers)
             rows = self._rows_at_work(self._buffers)
             steps = self._decoder.every
-            seen = min(_rounded(max(self._place[slot] for slot in self._held) + steps), self._buffers.length)
+            furthest = max(self._place[slot] for slot in self._held) + steps
+            seen = self._buffers.reach or min(_rounded(furthest), self._buffers.length)
             for _ in range(steps):
                 self._decoder.step(self._buffers, rows, seen, self._sampling)
             for slot in self._held:

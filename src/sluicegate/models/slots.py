@@ -110,10 +110,16 @@ class Slots:
         self.numbers = torch.zeros(slots, most, dtype=torch.float64, device=device)
         self.stops = torch.zeros(vocabulary, dtype=torch.bool, device=device)
         self.damaged = torch.zeros(1, dtype=torch.bool, device=device)
+        self._kernel = kernel_for(like)
         self._row = torch.arange(slots, device=device)
         self._columns = torch.arange(length, device=device)
         self._seen = length
         self._bias: dict[int | None, Any] = {}
+
+    @property
+    def reach(self) -> int | None:
+        """How far every step looks, where its attention reads each row's own place; None where a step must be told."""
+        return self.length if self._kernel else None
 
     @property
     def state(self) -> tuple[Any, ...]:
@@ -173,6 +179,10 @@ class Slots:
         keys[own, :, place] = key[:, :, 0]
         values[own, :, place] = value[:, :, 0]
         grouped = query.reshape(rows, heads, -1, query.shape[-1])
+        if self._kernel:
+            scale = query.shape[-1] ** -0.5 if scale is None else scale
+            out = self._kernel.attend(grouped.contiguous(), keys, values, place, scale=scale, window=window)
+            return out.reshape(rows, 1, -1, value.shape[-1])
         seen, known = keys[:rows, :, : self._seen], values[:rows, :, : self._seen]
         bias = self._ruled_out(rows, window, query.dtype).expand(-1, heads, grouped.shape[2], -1)
         return scaled_dot_product_attention(grouped, seen, known, bias, scale=scale).reshape(
@@ -206,6 +216,18 @@ class Slots:
         self.tokens[:rows].copy_(chosen)
         self.place[:rows].add_(~ended)
         return logits
+
+
+def kernel_for(like: Kept) -> Any:
+    """The module `slot_attention` where its kernel runs: on a GPU, in half precision, with Triton. None elsewhere."""
+    keys = next(iter(like.values()))[0]
+    if keys.device.type != "cuda" or any(part.shape[3] != keys.shape[3] for pair in like.values() for part in pair):
+        return None
+    try:
+        from sluicegate.models import slot_attention
+    except ImportError:
+        return None
+    return slot_attention if slot_attention.fits(keys.device, keys.dtype, keys.shape[3]) else None
 
 
 def bytes_of(kept: Kept) -> int:
