@@ -64,8 +64,8 @@ import os, time
 for _ in range(16):
     if os.fork() == 0:
         kept = b"x" * (400 << 20)
-        time.sleep(60)
-time.sleep(60)
+        time.sleep(600)
+time.sleep(600)
 """
 ORPHAN = """
 import os, time
