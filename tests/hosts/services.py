@@ -34,6 +34,7 @@ class Mlflow:
         store = ("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db")
         argv = (*before, sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "5000")
         argv += ("--workers", "1", *store, "--artifacts-destination", str(self.folder / "artifacts"))
+        argv += ("--allowed-hosts", "localhost:*,127.0.0.1:*,mlflow:*")  # as docker-compose.yml has it
         log = self.folder / "server.log"
         self._process = self._hosts.start("server", *argv, log=log, env=QUIET, cwd=self.folder)
         return until("MLflow on server", lambda: answers(self._hosts, "server"), 180)
