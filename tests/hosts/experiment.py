@@ -20,7 +20,7 @@ import yaml
 from hosts.network import Hosts, end
 from hosts.services import URI, Engine
 
-NAME, STEPS, SAVE_EVERY = "three", 800, 80
+NAME, STEPS, SAVE_EVERY = "three", 400, 40
 ARMS = ("control-s0", "experiment-s0")
 TRAIN = f"train {ARMS[0]}"
 STUDY: Mapping[str, Any] = {
