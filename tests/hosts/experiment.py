@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -236,6 +237,15 @@ class Tower:
         """The container that a step runs in; empty where there is none."""
         found = [row["ID"] for row in self.engine.containers("status=running") if "-ask" not in row["Names"]]
         return found[0] if found else ""
+
+    @contextlib.contextmanager
+    def slowed(self, share: float) -> Iterator[None]:
+        """While inside, the container of the step that runs has so much of a processor; it must outlast that."""
+        number = self.running()
+        self.engine.docker("update", "--cpus", f"{share:g}", number)
+        yield
+        assert self.running() == number, "it ended too early"
+        self.engine.docker("update", "--cpus", str(os.cpu_count()), number)
 
     def begun(self) -> list[str]:
         """The steps whose containers were started, in order, one for each start."""

@@ -32,6 +32,8 @@ from hosts.network import Hosts, end, until
 from hosts.services import Mlflow, Tunnel
 
 CUT_S = 30
+SLOW = 0.1
+"""Of a processor, for a training that is to outlast a minute."""
 REDONE = [TRAIN, f"generate {ARMS[0]}"]
 """What a stage that begins anew with the control's training does on the tower."""
 Settled = Callable[[float], None]
@@ -72,12 +74,14 @@ def test_the_servers_cable_is_cut_for_a_minute(
 ) -> None:
     process = laptop.start()
     trains(tower)
-    hosts.cut("server")
-    time.sleep(60)
-    hosts.mend("server")
-    seconds = tunnel.back()
+    with tower.slowed(SLOW):
+        hosts.cut("server")
+        time.sleep(60)
+        hosts.mend("server")
+        seconds = tunnel.back()
     laptop.ends(process)
     assert tower.begun() == REDONE
+    assert verdict(laptop.attempt)[1]["tracking_complete"] is True
     settled(seconds)
 
 
