@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sluicegate import cores
 from sluicegate.errors import INCONCLUSIVE, RETRY, UserError
 
 if TYPE_CHECKING:
@@ -192,18 +193,9 @@ def _import(arguments: Namespace) -> int:
     return code
 
 
-def _share_cores() -> None:
-    """Let torch's threads on the CPU sleep soon where they wait; to be called before torch is imported.
-
-    Spinning as they do by default, two threads on two cores run ten times slower as soon as any other program wants a
-    core; sleeping after 1,000 turns costs about a tenth where none does.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-
 def train(arguments: Namespace) -> int:
     """Train from the environment."""
-    _share_cores()
+    cores.share()
     from sluicegate.settings import load_train_settings
 
     settings = load_train_settings()
@@ -218,7 +210,7 @@ def train(arguments: Namespace) -> int:
 
 def generate(arguments: Namespace) -> int:
     """Predictions."""
-    _share_cores()
+    cores.share()
     from sluicegate.generate import Request
     from sluicegate.generate import generate as draw
 

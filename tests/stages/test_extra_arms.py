@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from sluicegate import cli, folder, jsonl, runners, study
+from puppets import RESULT, on_stage, quiet, write_data
+from sluicegate import cli, folder, jsonl, study
 from sluicegate.compare import CONTRASTS, read_contrasts
 from sluicegate.errors import UserError
 from sluicegate.records import Outcome, Prediction, Sample, Score, Verdict, to_json
@@ -30,11 +28,6 @@ TOY = study.load("k8s-demo").model_copy(
 )
 ITEMS = 24
 ARMS = ("baseline", "dual", "dual_ce", "dual_rl", "dual_reinforce")
-RESULT = {
-    "steps": 10, "first_loss": 5.0, "last_loss": 1.0, "loaded_in_4bit": False, "why_4bit": "asked", "epochs": 1.0,
-    "peak_vram_gib": None, "forecast_vram_gib": 0.1, "best_val_loss": 1.0, "best_step": 10, "tokens": 1, "seconds": 1.0,
-    "samples": 5, "dropped": 0, "trainable_parameters": 1, "total_parameters": 2, "sha256": "a",
-}  # fmt: skip
 
 
 @dataclass
@@ -64,19 +57,8 @@ class Puppet:
         )
         texts = {f"{arm}-{part}.jsonl": f"{arm} {part}\n" for arm in ARMS for part in ("train", "val")}
         texts["test.jsonl"] = samples
-        for name, text in texts.items():
-            jsonl.write_text(out / name, text)
-        manifest: dict[str, object] = {
-            "counts": {"kubernetes": {"train": ITEMS, "val": ITEMS, "test": ITEMS}},
-            "fresh": {"sha256": "f", "items": ITEMS, "reused": []} if "--fresh-from" in argv else None,
-            "leaks": [],
-            "evaluation_prompts_sha256": dict.fromkeys(ARMS, "a"),
-            "files": {
-                name: {"sha256": hashlib.sha256(text.encode()).hexdigest(), "samples": ITEMS}
-                for name, text in texts.items()
-            },
-        }
-        jsonl.write_text(out / "manifest.json", json.dumps(manifest))
+        fresh = "--fresh-from" in argv
+        write_data(out, texts, scenario="kubernetes", items=ITEMS, prompts=dict.fromkeys(ARMS, "a"), fresh=fresh)
 
     def play_base(self, job: Job, argv: tuple[str, ...]) -> None:
         where = next(word for word in argv if "/base/" in word)
@@ -111,27 +93,16 @@ class Puppet:
         assert cli.run(argv[3:]) == 0
 
 
-@contextlib.contextmanager
-def nothing(*_: object) -> Iterator[None]:
-    yield
-
-
 @pytest.fixture
 def puppet(monkeypatch: pytest.MonkeyPatch) -> Puppet:
     played = Puppet()
-    monkeypatch.setattr(runners, "load", lambda name: played)
-    monkeypatch.setattr(stages, "probe", SimpleNamespace(check=lambda uri: None))
-    monkeypatch.setattr(stages, "sender", SimpleNamespace(sending=nothing, drain=lambda folders, uri: None))
+    on_stage(monkeypatch, played)
     return played
 
 
 @pytest.fixture
 def order(tmp_path: Path) -> Order:
     return Order(TOY, tmp_path / "runs")
-
-
-def quiet(_: str) -> None:
-    """Shows nothing."""
 
 
 def through(order: Order, number: int) -> tuple[Verdict, Path]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from sluicegate import compare, folder, jsonl, runners, study
+from puppets import RESULT, on_stage, quiet, write_data
+from sluicegate import compare, folder, jsonl, study
 from sluicegate.errors import Interrupted, UserError
 from sluicegate.judge import Note
 from sluicegate.records import Outcome, Prediction, Sample, Score, Verdict, from_json, to_json
@@ -29,11 +28,6 @@ from sluicegate.study import Study
 
 DEMO = study.load("demo")
 ITEMS = 30
-RESULT = {
-    "steps": 10, "first_loss": 5.0, "last_loss": 1.0, "loaded_in_4bit": True, "why_4bit": "asked", "epochs": 1.0,
-    "peak_vram_gib": None, "forecast_vram_gib": 0.1, "best_val_loss": 1.0, "best_step": 10, "tokens": 1, "seconds": 1.0,
-    "samples": 5, "dropped": 0, "trainable_parameters": 1, "total_parameters": 2, "sha256": "a",
-}  # fmt: skip
 
 
 @dataclass
@@ -68,19 +62,10 @@ class Puppet:
         samples = [to_json(Sample(f"i{item}", f"p{item}", "c", "python")) for item in range(ITEMS)]
         samples += [to_json(Sample("copy", "p0", "c", "python"))] if self.copies else []
         texts = {**{name: f"{name}\n" for name in names}, "test.jsonl": "".join(f"{row}\n" for row in samples)}
-        for name, text in texts.items():
-            jsonl.write_text(out / name, text)
-        manifest: dict[str, object] = {
-            "counts": {"python": {"train": ITEMS, "val": ITEMS, "test": ITEMS}},
-            "fresh": {"sha256": "f", "items": ITEMS, "reused": []} if "--fresh-from" in argv else None,
-            "leaks": self.leaks,
-            "evaluation_prompts_sha256": {"control": "a", "experiment": "b"},
-            "files": {
-                name: {"sha256": hashlib.sha256(text.encode()).hexdigest(), "samples": ITEMS}
-                for name, text in texts.items()
-            },
-        }
-        jsonl.write_text(out / "manifest.json", json.dumps(manifest))
+        write_data(
+            out, texts, scenario="python", items=ITEMS, prompts={"control": "a", "experiment": "b"},
+            fresh="--fresh-from" in argv, leaks=self.leaks,
+        )  # fmt: skip
 
     def play_base(self, job: Job, argv: tuple[str, ...]) -> None:
         jsonl.write_text(Path(argv[3]) / "config.json", "{}")
@@ -117,28 +102,16 @@ class Puppet:
         )  # fmt: skip
 
 
-@contextlib.contextmanager
-def nothing(*_: object) -> Iterator[None]:
-    yield
-
-
 @pytest.fixture
 def puppet(monkeypatch: pytest.MonkeyPatch) -> Puppet:
-    """The puppet in place of every runner, and no tracking server."""
     played = Puppet()
-    monkeypatch.setattr(runners, "load", lambda name: played)
-    monkeypatch.setattr(stages, "probe", SimpleNamespace(check=lambda uri: None))
-    monkeypatch.setattr(stages, "sender", SimpleNamespace(sending=nothing, drain=lambda folders, uri: None))
+    on_stage(monkeypatch, played)
     return played
 
 
 @pytest.fixture
 def order(tmp_path: Path) -> Order:
     return Order(DEMO, tmp_path / "runs")
-
-
-def quiet(_: str) -> None:
-    """Shows nothing."""
 
 
 def decisions(order: Order) -> list[ledger.Decided]:

@@ -8,7 +8,7 @@ from sluicegate import study
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import table
 from sluicegate.stages.plan import STAGES, resolve
-from sluicegate.stages.steps import Step, environment, steps
+from sluicegate.stages.steps import STACK, Step, environment, steps
 
 DEMO = study.load("demo")
 
@@ -74,6 +74,13 @@ def test_prompts_as_trained_ask_each_arm_its_own_file_and_plain_the_same() -> No
 
     assert asked(DEMO) == {"control-test.jsonl", "experiment-test.jsonl"}
     assert asked(DEMO.model_copy(update={"test_prompts": "plain"})) == {"test.jsonl"}
+
+
+def test_what_makes_trains_or_asks_a_model_begins_with_the_same_modules_loaded_and_nothing_else_does() -> None:
+    for name in ("demo", "k8s-demo"):
+        loads = {step.name.split()[0]: step.loads for step in flat(3, study.load(name))}
+        nothing = dict.fromkeys(("data", "evaluate", "compare"), ())
+        assert loads == dict.fromkeys(("base", "train", "generate"), STACK) | nothing
 
 
 def test_a_change_of_input_bytes_or_settings_means_doing_it_again(tmp_path: Path) -> None:

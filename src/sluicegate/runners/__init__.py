@@ -53,6 +53,7 @@ class Job:
         env: added to the environment it inherits.
         log: its output is appended here.
         files, place: for a runner that runs it elsewhere.
+        loads: modules that it loads where it is a `python -m …`; a runner may have them loaded before.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     files: Files | None = None
     place: Place | None = None
+    loads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,22 @@ import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from sluicegate.errors import Interrupted
 from sluicegate.jsonl import unwritable
-from sluicegate.runners import TAIL_LINES, Job, Result
+from sluicegate.runners import TAIL_LINES, Job, Result, warm
 from sluicegate.runners.stopping import Stop, listening
 
 GRACE_S = 60.0
 """A child that was asked to stop may take this long to save a checkpoint."""
 WAKE_S = 0.2
+Started: TypeAlias = "subprocess.Popen[str] | warm.Child"
 
 
 def run(job: Job, show: Callable[[str], None], over: Callable[[], bool] = lambda: False) -> Result:
@@ -41,17 +44,7 @@ def _run(job: Job, show: Callable[[str], None], over: Callable[[], bool]) -> Res
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("a", encoding="utf-8") as log, listening(GRACE_S) as stop:
-        child = subprocess.Popen(
-            job.argv,
-            env={**os.environ, **job.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        child = _started(job)
         stop.act = lambda: _signal(child, signal.SIGTERM)
         if stop.asked:
             stop.act()
@@ -70,7 +63,25 @@ def _run(job: Job, show: Callable[[str], None], over: Callable[[], bool]) -> Res
     return Result(code, time.monotonic() - started, "\n".join(tail))
 
 
-def _lines(child: subprocess.Popen[str], stop: Stop, over: Callable[[], bool]) -> Iterator[str]:
+def _started(job: Job) -> Started:
+    """The job's process, which leads a session of its own; with its modules loaded before, where that can be."""
+    env = {**os.environ, **job.env}
+    if job.loads and job.argv[:2] == (sys.executable, "-m") and (child := warm.child(job.argv[2:], env, job.loads)):
+        return child
+    return subprocess.Popen(
+        job.argv,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def _lines(child: Started, stop: Stop, over: Callable[[], bool]) -> Iterator[str]:
     """The child's output line by line; a child that was asked to stop and does not is killed in the end.
 
     A thread reads, so that this one wakes up often enough to run signal handlers: the kernel may hand a signal to any
@@ -101,12 +112,12 @@ def _lines(child: subprocess.Popen[str], stop: Stop, over: Callable[[], bool]) -
         yield line
 
 
-def _signal(child: subprocess.Popen[str], number: signal.Signals) -> None:
+def _signal(child: Started, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: Started) -> None:
     _signal(child, signal.SIGTERM)
     try:
         child.wait(GRACE_S)

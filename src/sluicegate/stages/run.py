@@ -207,7 +207,7 @@ def _do(order: Order, plan: Plan, attempt: Path, show: Show) -> None:
 def _job(order: Order, step: Step, attempt: Path) -> tuple[str, Job]:
     """The runner of a step and what it is told: the machine that does such steps, or here."""
     log = attempt / folder.LOGS / f"{step.name.replace(' ', '-')}.log"
-    job = Job(step.name, step.command(), log, step.env)
+    job = Job(step.name, step.command(), log, step.env, loads=step.loads)
     named = order.study.machine_of(step.verb)
     if order.local or named is None or named[1].runner == "local":
         return "local", job

@@ -35,6 +35,8 @@ SCRATCH = "scratch-"
 """What a base of an encoder-decoder that is made on the spot begins with, its shape behind it; one for each kind."""
 BASE = "base"
 """In the run folder: the bases that are made on the spot."""
+STACK = ("sluicegate.train.loop", "sluicegate.generate.local")
+"""Modules that take long to load, and that all steps load which make, train or ask a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Step:
         leaves: files and folders that it writes and goes on with, the outputs among them.
         verb: what a machine must do for it to run there; empty: it runs where the stage is started.
         scores: a score file among the outputs; with rows that failed by a fault of ours the step is not done.
+        loads: modules that take long to load, and that other steps load as well.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Step:
     uses: tuple[Path, ...] = ()
     leaves: tuple[Path, ...] = ()
     verb: str = ""
+    loads: tuple[str, ...] = ()
 
     def command(self) -> tuple[str, ...]:
         """The argv to run, with this process's interpreter."""
@@ -168,7 +172,8 @@ def _base(study: Study, made: _Made, attempt: Path) -> Step:
     data = attempt / folder.DATA
     files = tuple(data / f"{arm}-train.jsonl" for arm in sorted(study.roles))
     done = (made.folder / "config.json",)
-    return Step(made.name, (*made.argv, *map(str, files)), files, done, leaves=(made.folder,), verb="train")
+    argv = (*made.argv, *map(str, files))
+    return Step(made.name, argv, files, done, leaves=(made.folder,), verb="train", loads=STACK)
 
 
 def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
@@ -196,7 +201,7 @@ def _train(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     used = (attempt / BASE, *((attempt / folder.ARMS / model.start,) if model.start else ()))
     return Step(
         f"train {model.name}", argv, inputs, (_result(attempt, model),), environment(settings) | managed,
-        uses=used, leaves=(attempt / folder.ARMS / model.name,), verb="train",
+        uses=used, leaves=(attempt / folder.ARMS / model.name,), verb="train", loads=STACK,
     )  # fmt: skip
 
 
@@ -235,7 +240,7 @@ def _generate(study: Study, plan: Plan, model: Model, attempt: Path) -> Step:
     return Step(
         f"generate {model.name}", argv, (asked, _result(attempt, model)), (out,),
         uses=(attempt / BASE, attempt / folder.ARMS / model.name),
-        leaves=(out, out.with_name(f"{out.name}{folder.ASKED_WITH}")), verb="generate",
+        leaves=(out, out.with_name(f"{out.name}{folder.ASKED_WITH}")), verb="generate", loads=STACK,
     )  # fmt: skip
 
 
