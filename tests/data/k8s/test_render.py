@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluicegate.data.k8s.render import height, to_yaml
+from sluicegate.data.k8s.render import height, shortest, to_yaml
 from sluicegate.k8s.parse import parse
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
@@ -47,6 +47,12 @@ def test_a_text_stays_that_text(text: str) -> None:
 def test_bodies_are_read_as_they_were(bodies: list[dict[str, object]]) -> None:
     parsed = parse(to_yaml(bodies))
     assert ([document.value for document in parsed.documents], parsed.ok) == (bodies, True)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.dictionaries(TEXTS | NUMBERLIKE, VALUES, min_size=1, max_size=3), min_size=1, max_size=3))
+def test_no_text_is_shorter_than_it_can_be(bodies: list[dict[str, object]]) -> None:
+    assert sum(map(shortest, bodies)) <= len(to_yaml(bodies))
 
 
 def test_the_layout_is_one_for_all() -> None:

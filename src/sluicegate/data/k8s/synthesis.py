@@ -9,7 +9,7 @@ from typing import Protocol
 from sluicegate.data.k8s.manifests import Harvest
 from sluicegate.data.k8s.near import Index, of_manifest
 from sluicegate.data.k8s.pairs import Draft
-from sluicegate.data.k8s.render import Body, to_yaml
+from sluicegate.data.k8s.render import Body, shortest, to_yaml
 from sluicegate.errors import UserError
 from sluicegate.k8s.validity import validity
 
@@ -52,8 +52,8 @@ def synthesise(count: int, seed: int, make: Make | None = None, *, longest: int 
     index, left_out = Index(), Counter[str]()
     drafts: list[Draft] = []
     for place in range(count * (TRIES if longest is None else TRIES_FOR_SHORT)):
-        draft = _draft(grammar(seed, place), seed, place)
-        if longest is not None and len(draft.text) > longest:
+        draft = _draft(grammar(seed, place), seed, place, longest)
+        if draft is None:
             left_out["too long"] += 1
             continue
         features = of_manifest(draft.bodies)
@@ -79,9 +79,12 @@ def _grammar() -> Make:
     return make
 
 
-def _draft(made: Made, seed: int, place: int) -> Draft:
+def _draft(made: Made, seed: int, place: int, longest: int | None) -> Draft | None:
+    """None where it is longer; most that are need not be written to tell."""
+    most = float("inf") if longest is None else longest
+    if sum(map(shortest, made.bodies)) > most or len(text := to_yaml(made.bodies)) > most:
+        return None
     meta = {"licence": LICENCE, "source": {"grammar": f"{seed}/{place}"}}
-    text = to_yaml(made.bodies)
     return Draft(f"k8s-{seed}-{place:06}", tuple(made.bodies), text, purpose=made.purpose, meta=meta)
 
 
