@@ -1,7 +1,7 @@
 """The results table of the Kubernetes study: its own steps, side by side on one GPU, in runs that are cut and go on.
 
     python benchmarks/k8s_results.py run FOLDER [--study FILE] [--jobs 3] [--seconds 540] [--only train,generate]
-    python benchmarks/k8s_results.py page FOLDER          writes docs/results-k8s.json and docs/results-k8s.md
+    python benchmarks/k8s_results.py page FOLDER [--docs DIR]      writes results-k8s.json and results-k8s.md into docs
 
 `run` does the steps of the study's stage 3 that are not done yet, as soon as what they start from is there, `--jobs`
 at a time; after `--seconds` those that run are asked to stop, which saves a checkpoint, and the next `run` goes on.
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import html
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -29,8 +31,8 @@ from sluicegate import folder, jsonl
 from sluicegate.compare.comparing import compare
 from sluicegate.errors import UserError
 from sluicegate.evaluators import baselines
-from sluicegate.records import Comparison, Score
-from sluicegate.report import failures, reader
+from sluicegate.records import Comparison, Prediction, Sample, Score
+from sluicegate.report import clean, failures, reader
 from sluicegate.stages.plan import Plan, resolve
 from sluicegate.stages.steps import Step, steps
 from sluicegate.study import Study, dump, load
@@ -42,6 +44,8 @@ LEVEL = 0.95
 GRACE_S = 45
 TARGETS = {"k8s_valid": 0.95, "k8s_bp": 0.90, "k8s_security": 0.80, "codebleu_k8s": 0.85, "k8s_quality": 0.85}
 """Of the earlier work, for its own study; on [0, 1]."""
+WORST, LINES = 3, 30
+"""Samples that are shown of each arm, and the lines of a text of theirs."""
 
 
 @dataclass
@@ -156,8 +160,8 @@ def page(told: argparse.Namespace) -> int:
     study = load(told.study)
     attempt, plan = attempt_of(told.folder, study), resolve(study, STAGE)
     found = figures(study, plan, attempt)
-    jsonl.write_text(DOCS / "results-k8s.json", json.dumps(found, indent=1) + "\n")
-    jsonl.write_text(DOCS / "results-k8s.md", text(found))
+    jsonl.write_text(told.docs / "results-k8s.json", json.dumps(found, indent=1) + "\n")
+    jsonl.write_text(told.docs / "results-k8s.md", text(found))
     return 0
 
 
@@ -195,7 +199,45 @@ def figures(study: Study, plan: Plan, attempt: Path) -> dict[str, Any]:
                 json.loads((attempt / folder.DATA / "manifest.json").read_text()),
             )
         ],
+        "worst": {arm: worst(study, plan, attempt, arm) for arm in scores},
     }  # fmt: skip
+
+
+def worst(study: Study, plan: Plan, attempt: Path, arm: str) -> list[dict[str, Any]]:
+    """The samples that the first run of an arm does worst by the primary metric; by all metrics where that is equal."""
+    model = plan.of(arm)[0].name
+    asked = {row.id: row for row in jsonl.read(Sample, attempt / folder.DATA / "test.jsonl")}
+    drawn = {row.sample_id: row for row in jsonl.read(Prediction, attempt / folder.PREDICTIONS / f"{model}.jsonl")}
+    scored: dict[str, list[Score]] = {}
+    for row in jsonl.read(Score, attempt / folder.SCORES / f"{model}.jsonl"):
+        scored.setdefault(row.sample_id, []).append(row)
+    ranked = {
+        name: (value, mean(row.value for row in rows), name)
+        for name, rows in scored.items()
+        if (value := next((row.value for row in rows if row.metric == study.primary), None)) is not None
+    }
+    return [
+        {
+            "sample": name,
+            "value": ranked[name][0],
+            "failed": [f"{row.metric}: {row.why}" for row in scored[name] if row.value is not None and row.value < 1.0],
+            "asked": asked[name].prompt,
+            "expected": cut(asked[name].completion),
+            "written": cut(drawn[name].text),
+        }
+        for name in sorted(ranked, key=lambda name: ranked[name])[:WORST]
+    ]
+
+
+def cut(text: str) -> str:
+    r"""The first lines of a text, with how many are left out.
+
+    >>> cut("a: 1\n" * 31).splitlines()[-2:]
+    ['a: 1', '… (1 line more)']
+    """
+    lines = clean.visible(text).splitlines()
+    more = len(lines) - LINES
+    return "\n".join([*lines[:LINES], *([f"… ({more} line{'s' * (more > 1)} more)"] if more > 0 else [])])
 
 
 def summary(study: Study, plan: Plan, attempt: Path, arm: str, scores: Sequence[Score]) -> dict[str, Any]:
@@ -256,18 +298,18 @@ def shown(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
-def chance(value: float) -> str:
+def chance(value: float | None) -> str:
     """A p-value.
 
-    >>> chance(0.03), chance(0.00001)
-    ('0.0300', '< 0.0001')
+    >>> chance(0.03), chance(0.00001), chance(None)
+    ('0.0300', '< 0.0001', '–')
     """
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    return "–" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def text(found: dict[str, Any]) -> str:
     """The page, from the figures alone."""
-    parts = (_head, _table, _targets, _contrasts, _speed, _failures)
+    parts = (_head, _table, _targets, _contrasts, _speed, _failures, _worst)
     return "\n".join(line for part in parts for line in part(found)) + "\n"
 
 
@@ -340,11 +382,10 @@ def _contrasts(found: dict[str, Any]) -> Iterator[str]:
             if row["metric"] not in ("quality_gated", "k8s_valid", "k8s_bp", "intent_fidelity", "codebleu_k8s"):
                 continue
             interval = f"{shown(row['low'])} to {shown(row['high'])}"
-            over = "–" if row["recipe_p"] is None else chance(row["recipe_p"])
             size = "–" if row["d_z"] is None else f"{row['d_z']:.2f}"
             yield (
                 f"| {name} | {found['against'][name]} | {row['metric']} | {row['n']} | {shown(row['gain'])} | "
-                f"{interval} | {chance(row['p'])} | {over} | {size} |"
+                f"{interval} | {chance(row['p'])} | {chance(row['recipe_p'])} | {size} |"
             )
     yield ""
 
@@ -375,10 +416,33 @@ def _failures(found: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
+def _worst(found: dict[str, Any]) -> Iterator[str]:
+    yield from ("## The worst samples", "")
+    if "worst" not in found:
+        yield "Not kept of this run, which was made before the script wrote them; the next run has them."
+        return
+    yield f"Of each arm the {WORST} samples with the lowest score of its first run, and what each metric says of them."
+    yield ""
+    for arm, rows in found["worst"].items():
+        for row in rows:
+            yield f"<details><summary>{arm}: {row['sample']}, {shown(row['value'])}</summary>"
+            yield from ("", *(f"- {html.escape(reason)}" for reason in row["failed"]), "")
+            for name in ("asked", "expected", "written"):
+                yield from (f"{name.capitalize()}:", "", *fenced(row[name]), "")
+            yield from ("</details>", "")
+
+
+def fenced(text: str) -> Iterator[str]:
+    """A text as a block that nothing in it can end."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    yield from (f"{fence}text", *text.splitlines(), fence)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="The results table of the Kubernetes study.")
     parser.add_argument("does", nargs="?", choices=("run", "page"))
     parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--docs", type=Path, default=DOCS)
     parser.add_argument("--study", default=str(HERE / "k8s_results.yaml"))
     parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1e9)
