@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from sluicegate.errors import UserError
 from sluicegate.folder import EVENTS, git_commit
 from sluicegate.jsonl import read_text
 from sluicegate.models import Facts
@@ -17,6 +15,7 @@ from sluicegate.tracking import Status, Tracker
 from sluicegate.tracking.spool import curves, read
 from sluicegate.tracking.state import SENT
 from sluicegate.train import identity, result
+from sluicegate.train.boards import Board
 from sluicegate.train.step import Taken
 
 BOARD = "tensorboard"
@@ -33,7 +32,7 @@ class Events:
         boards: write figures for TensorBoard too, into `tensorboard/`.
 
     Raises:
-        UserError: TensorBoard is asked for and is not installed.
+        UserError: TensorBoard is asked for and nothing can be written there.
     """
 
     def __init__(self, tracker: Tracker, model_dir: Path, *, main: bool, steps: int, boards: bool = False) -> None:
@@ -45,7 +44,7 @@ class Events:
         known = curves(spool) if main and spool.exists() else {}
         self._told = {name: points[-1][0] for name, points in known.items()}
         self._since, self._tokens = time.monotonic(), 0
-        self._board = _board(model_dir / BOARD) if boards and main else None
+        self._board = Board(model_dir / BOARD) if boards and main else None
 
     def begin(self, run: Run, facts: Facts, *, experiment: str, parent: Path | None) -> None:
         """The run and its settings; of one that goes on, that it does."""
@@ -92,7 +91,7 @@ class Events:
             self._tracker.metrics(values, step)
             if self._board is not None:
                 for name, value in values.items():
-                    self._board.add_scalar(name, value, step)
+                    self._board.scalar(name, value, step)
 
     def files(self) -> None:
         """The finished model's files, and what the model is."""
@@ -131,17 +130,3 @@ def lineage(model_dir: Path) -> dict[str, str]:
         "weights_sha256": done.sha256 if done else None, "loaded_in_4bit": done.loaded_in_4bit if done else None,
     }  # fmt: skip
     return {name: str(value) for name, value in told.items() if value not in {None, ""}}
-
-
-def _board(folder: Path) -> Any:
-    """TensorBoard's writer; a training that goes on adds a file to those that are there."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError(
-            "TENSORBOARD=true, and TensorBoard is not installed",
-            wanted="the package tensorboard",
-            seen="none",
-            mend="pip install tensorboard, or leave TENSORBOARD out: the curves are in the tracking store all the same",
-        ) from None
-    return SummaryWriter(str(folder))
