@@ -113,6 +113,15 @@ def test_a_batch_keeps_to_the_budget_its_padding_counted() -> None:
     assert pairs.batched([], 10, step=8) == []
 
 
+def test_no_side_of_a_pack_has_more_tokens_than_its_limit() -> None:
+    rows = [Pair(((1,) * length, (1,) * 3), (1,) * target) for length, target in ((60, 9), (8, 1), (30, 20), (31, 19))]
+    packs = pairs.packed(rows, (61, 12, 30))
+    assert packs == [[rows[2], rows[1]], [rows[3]], [rows[0]]]
+    assert pairs.packed(rows, (200, 200, 200)) == [[rows[2], rows[3], rows[0], rows[1]]]
+    assert pairs.packed(rows[:1], (10, 10, 10)) == [rows[:1]]
+    assert pairs.packed([], (10, 10, 10)) == []
+
+
 def test_batches_have_the_room_of_the_largest_samples_and_not_of_empty_windows(
     bases: dict[str, Path], tmp_path: Path
 ) -> None:

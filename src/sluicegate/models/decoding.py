@@ -44,11 +44,9 @@ class Drawn:
 
     Args:
         tokens: ids of each answer, the stop token included.
-        scores: the log-probability of each token in the model's own distribution, temperature and top_p left out.
     """
 
     tokens: list[list[int]]
-    scores: list[list[float]]
 
 
 class Decoder:
@@ -306,12 +304,7 @@ class _Batch:
     def _drawn(self) -> Drawn:
         most = self._sampling.max_new_tokens
         tokens = self._buffers.drawn[: len(self._asked), :most].tolist()
-        scores = self._buffers.scores[: len(self._asked), :most].tolist()
-        ends = [_end(row, self._sampling.stops) for row in tokens]
-        return Drawn(
-            [row[:end] for row, end in zip(tokens, ends, strict=True)],
-            [row[:end] for row, end in zip(scores, ends, strict=True)],
-        )
+        return Drawn([row[: _end(row, self._sampling.stops)] for row in tokens])
 
 
 def laid_out(prompts: Mapping[int, int], most: int) -> tuple[int, list[list[int]]]:

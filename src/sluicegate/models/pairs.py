@@ -149,6 +149,30 @@ def batched(examples: Sequence[Pair], budget: int, *, step: int) -> list[list[Pa
     return batches
 
 
+def packed(examples: Sequence[Pair], limits: Sequence[int]) -> list[list[Pair]]:
+    """Examples in batches of which no side has more tokens than its limit, each example in the first that has room.
+
+    An example that is larger by itself is a batch of its own.
+
+    Args:
+        examples: of any order.
+        limits: for each encoder, and for the target.
+    """
+    batches: list[list[Pair]] = []
+    rooms: list[list[int]] = []
+    for example in sorted(examples, key=lambda item: (-item.targets, -item.tokens)):
+        sizes = [len(part) for part in (*example.given, example.target_ids)]
+        left = ([room - size for room, size in zip(had, sizes, strict=True)] for had in rooms)
+        place, rest = next(((place, rest) for place, rest in enumerate(left) if min(rest) >= 0), (len(batches), None))
+        if rest is None:
+            batches.append([])
+            rooms.append([limit - size for limit, size in zip(limits, sizes, strict=True)])
+        else:
+            rooms[place] = rest
+        batches[place].append(example)
+    return batches
+
+
 def shape(examples: Sequence[Pair], *, step: int) -> tuple[int, ...]:
     """Widths that examples are padded to, multiples of `step`: one for each encoder, and the target's.
 

@@ -91,7 +91,7 @@ class EncoderDecoder:
         window: most tokens of what an encoder reads, and of a target.
         step: widths of padded rows are multiples of it.
         largest: as long on each side as any sample that was encoded.
-        room: tokens that a sample may take on all sides, padding counted; 0 before `settle`: every window filled.
+        widths: tokens that a sample may take on each side, padding counted; () before `settle`: every window filled.
     """
 
     model: Any
@@ -104,7 +104,7 @@ class EncoderDecoder:
     recipe: Recipe
     step: int
     largest: Pair | None = None
-    room: int = 0
+    widths: tuple[int, ...] = ()
 
     def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Seq2SeqExample]:
         """Tokens of each sample."""
@@ -127,8 +127,7 @@ class EncoderDecoder:
         """
         whole = (0,) * self.window
         largest = self.largest or Pair((whole,) * self.recipe.encoders, whole)
-        widths = pairs.shape([largest], step=self.step)
-        self.room = sum(widths)
+        self.widths = widths = pairs.shape([largest], step=self.step)
         device = next(self.model.parameters()).device
         if device.type != "cuda":
             return ""
@@ -177,10 +176,14 @@ class EncoderDecoder:
         return (ADAM_BYTES - 8) * trained + held
 
     def batches(self, examples: Sequence[Example], size: int) -> list[list[Example]]:
-        """Batches of like length that take no more room than `size` of the largest samples."""
+        """Batches that take no more room than `size` of the largest samples; of like length where there is padding."""
         rows = cast(Sequence[Pair], examples)
-        budget = size * (self.room or self.window * (self.recipe.encoders + 1))
-        return cast(list[list[Example]], pairs.batched(rows, budget, step=self.step))
+        widths = self.widths or (self.window,) * (self.recipe.encoders + 1)
+        if self.scored.packs(torch.bfloat16):
+            found = pairs.packed(rows, [size * width for width in widths])
+        else:
+            found = pairs.batched(rows, size * sum(widths), step=self.step)
+        return cast(list[list[Example]], found)
 
     def batch(self, examples: Sequence[Example], size: int) -> dict[str, torch.Tensor]:
         """Tensors of a micro-batch, a row each, padded on the right: what `Seq2SeqLoss.forward` takes."""

@@ -1,17 +1,20 @@
 """T5 stacks as training runs them: the same modules and weights, in fewer and larger kernels.
 
 `quicken` turns the T5Stacks of a model into `FastStack`s, wherever they sit; whatever holds them, `generate` and saving
-do not notice. Queries, keys and values are one product, relative positions are looked up by distance and added in the
-attention kernel, and what lies between two attentions is one compiled graph for all layers, widths and batches. The
-residual stream is float32 under autocast, as it is in transformers. `Seq2SeqLoss` never holds all logits.
+do not notice. Where the kernels of `packed_attention` run, padding is left out between the embedding and the last norm;
+elsewhere rows stay as they are, and what is added to the products is a matrix. Queries, keys and values are one
+product, and what lies between two attentions is one compiled graph for all layers, widths and batches. The residual
+stream is float32 under autocast, as it is in transformers. `Seq2SeqLoss` never holds all logits.
 
-Notation: B rows, T tokens, N = B · T, P sources of S tokens, F features, H heads, D features a head, V vocabulary.
+Notation: B rows of T tokens, N of them run, P sources of S tokens, M of them run, F features, H heads, D features a
+head, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch.nn import Linear, Module
@@ -24,6 +27,7 @@ from transformers.models.t5.modeling_t5 import T5Stack
 from sluicegate.models.choosing import ATTENTION, NEVER
 from sluicegate.models.graphs import Run, compiled, plain
 from sluicegate.models.head import head_loss, head_scores
+from sluicegate.models.packed_attention import HALVES, Pack, cross, own, packed, reach, usable
 
 ALIGNMENT = 16
 """Numbers that rows of what is added to products begin at multiples of."""
@@ -67,24 +71,82 @@ class FastStack(T5Stack):  # type: ignore[misc]
             "encoder_attention_mask": encoder_attention_mask, "inputs_embeds": inputs_embeds,
         }  # fmt: skip
         masks = (attention_mask, encoder_attention_mask)
-        own = (
+        other = (
             (past_key_values is not None or bool(use_cache))
             or any(value is not None and value is not False for value in kwargs.values())
             or any(mask is not None and mask.ndim != 2 for mask in masks)
             or self.is_decoder == (encoder_hidden_states is None)
         )
-        if own:
+        if other:
             return super().forward(**given, past_key_values=past_key_values, use_cache=use_cache, **kwargs)
-        hidden = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
-        return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=self._through(hidden, attention_mask, encoder_hidden_states, encoder_attention_mask)
-        )
+        asked: Any = input_ids if inputs_embeds is None else inputs_embeds
+        rows, tokens = asked.shape[:2]
+        packs = self._packed(asked, attention_mask, encoder_hidden_states, encoder_attention_mask)
+        some = asked.flatten(0, 1) if packs is None else packs.pack.of(asked)
+        embedded = self.embed_tokens(some) if inputs_embeds is None else some
+        if packs is None:
+            sides = self._padded(rows, attention_mask, encoder_hidden_states, encoder_attention_mask, tokens=tokens)
+            hidden = self._through(embedded, sides).unflatten(0, (rows, tokens))
+        else:
+            hidden = packs.pack.back(self._through(embedded, packs), rows, tokens)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden.to(embedded.dtype))
 
-    def _through(self, embedded: Any, mask: Any, source: Any, source_mask: Any) -> Any:
-        rows, tokens, features = embedded.shape
-        kind = embedded.device.type
-        exact = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else embedded.dtype
-        by_distance, source_bias = self._by_distance(tokens), None
+    def _through(self, embedded: Any, sides: _Sides) -> Any:
+        """All layers and the last norm, [N, F] to [N, F]."""
+        hidden = self.dropout(embedded).float()
+        for place, block in enumerate(self.block):
+            # Also in evaluation mode: learning by reward has dropout off.
+            if block.gradient_checkpointing and torch.is_grad_enabled():
+                hidden = checkpoint(sides.layer, place, block, hidden, use_reentrant=False)
+            else:
+                hidden = sides.layer(place, block, hidden)
+        return self.dropout(_normed(self.final_layer_norm, hidden))
+
+    def _exact(self) -> torch.dtype:
+        """The precision of the products."""
+        weight = self.embed_tokens.weight
+        kind = weight.device.type
+        found: torch.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        return found
+
+    def packs(self, exact: torch.dtype) -> bool:
+        """Whether rows run without their padding where products are in such a precision."""
+        weight, attention = self.embed_tokens.weight, self.block[0].layer[0].SelfAttention
+        return exact in HALVES and usable(weight.device, attention.key_value_proj_dim)
+
+    def _packed(self, asked: Any, mask: Any, source: Any, source_mask: Any) -> _Packed | None:
+        """Rows without their padding; None where the kernels do not run, or a row's tokens do not stand together."""
+        rows, tokens = asked.shape[:2]
+        pack = packed(mask, rows, tokens, asked.device) if self.packs(self._exact()) else None
+        if pack is None:
+            return None
+        layers, part = len(self.block), self.block[0].layer[0].SelfAttention
+        drops = part.training and part.dropout > 0
+        seeds = torch.randint(2, 2**31 - 1, (layers, 2)).tolist() if drops else [(0, 0)] * layers
+        shared = (self._by_distance(reach(pack.longest)), pack.starts, pack.longest)
+        if source is None:
+            return _Packed(pack, self._run, seeds, shared, None)
+        sources, furthest = source.shape[:2]
+        there = packed(source_mask, sources, furthest, source.device, apart=True)
+        if there is None:
+            return None
+        # The rows that share a source are the queries of one attention.
+        seeing = rows // sources
+        answers = (pack.starts[::seeing].contiguous(), pack.longest * seeing)
+        read = (there.of(source), answers, (there.starts, there.longest))
+        return _Packed(pack, self._run, seeds, shared, read)
+
+    @property
+    def _run(self) -> Run:
+        return compiled if self.compiled else plain
+
+    def _padded(self, rows: int, mask: Any, source: Any, source_mask: Any, *, tokens: int) -> _Padded:
+        exact, source_bias = self._exact(), None
+        distances = self._by_distance(tokens)[:, 1:]
+        if self.is_decoder:
+            later = torch.arange(1 - tokens, tokens, device=distances.device) > 0
+            distances = distances.masked_fill(later, NEVER)
+        by_distance = distances.unfold(1, tokens, 1).flip(1)[None]  # [1, H, T, T]
         with torch.no_grad():
             # Summed in the precision of the products: in float32 the sum alone, [B, H, T, T], would be most of a peak.
             whole = _widened(by_distance.to(exact))
@@ -95,33 +157,23 @@ class FastStack(T5Stack):  # type: ignore[misc]
             seeing = rows // len(source_mask) * tokens
             unseen = _ruled_out(source_mask).to(exact)
             source_bias = _widened(unseen)[..., : source_mask.shape[1]].expand(-1, heads, seeing, -1)
-        sides = (by_distance, bias, source, source_bias)
-        run = compiled if self.compiled else plain
-        hidden = self.dropout(embedded).float().reshape(-1, features)
-        for block in self.block:
-            # Also in evaluation mode: learning by reward has dropout off.
-            if block.gradient_checkpointing and torch.is_grad_enabled():
-                hidden = checkpoint(_block, block, hidden, rows, sides, run, use_reentrant=False)
-            else:
-                hidden = _block(block, hidden, rows, sides, run)
-        hidden = self.dropout(_normed(self.final_layer_norm, hidden))
-        return hidden.view(rows, tokens, features).to(embedded.dtype)
+        return _Padded(rows, self._run, by_distance, bias, source, source_bias)
 
-    def _by_distance(self, tokens: int) -> Any:
-        """What is added to the products by distance, in a decoder none to later tokens; [1, H, T, T], float32."""
+    def _by_distance(self, reaches: int) -> Any:
+        """What is added for a key by its place less the query's, from -R to R - 1; [H, 2 · R], float32.
+
+        Args:
+            reaches: R.
+        """
         attention = self.block[0].layer[0].SelfAttention
         table = attention.relative_attention_bias.weight
-        distances = torch.arange(1 - tokens, tokens, device=table.device)
         buckets = attention._relative_position_bucket(
-            distances,
+            torch.arange(-reaches, reaches, device=table.device),
             bidirectional=not self.is_decoder,
             num_buckets=attention.relative_attention_num_buckets,
             max_distance=attention.relative_attention_max_distance,
         )
-        by_distance = table[buckets].float().T.contiguous()  # [H, 2T - 1], the key's place less the query's
-        if self.is_decoder:
-            by_distance = by_distance.masked_fill(distances > 0, NEVER)
-        return by_distance.unfold(1, tokens, 1).flip(1)[None]
+        return table[buckets].float().T.contiguous()
 
 
 def _ruled_out(mask: Any) -> Any:
@@ -147,6 +199,48 @@ def quicken(model: Any, *, compile: bool = False) -> int:
     return len(stacks)
 
 
+class _Sides(Protocol):
+    """How a stack's layers see rows: padded, or packed."""
+
+    def layer(self, place: int, block: Any, hidden: Any) -> Any:
+        """The T5 layer at that place, [N, F] to [N, F]."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """Rows side by side, N = B · T; what lies between two attentions is compiled, if anything is.
+
+    Args:
+        rows: B.
+        run: how that is run.
+        by_distance: what is added to the products with the own tokens by distance, [1, H, T, T], float32.
+        bias: what is added there in all, [B, H, T, T].
+        source: [P, S, F], or None.
+        source_bias: what is added to the products with the source.
+    """
+
+    rows: int
+    run: Run
+    by_distance: Any
+    bias: Any
+    source: Any
+    source_bias: Any
+
+    def layer(self, place: int, block: Any, hidden: Any) -> Any:
+        """See `_Sides`."""
+        last = first = block.layer[0]
+        query, key, value = self.run(_into_own, first, hidden).unflatten(0, (self.rows, -1)).chunk(3, -1)
+        seen = _attend(first.SelfAttention, query, key, value, _Shared.apply(self.by_distance, self.bias))
+        if self.source is not None:
+            last = block.layer[1]
+            hidden, query = self.run(_into_cross, first, last, seen, hidden)
+            # The rows that share a source are the queries of one attention.
+            query = query.unflatten(0, (len(self.source), -1))
+            key, value = _of_source(last, self.source).chunk(2, -1)
+            seen = _attend(last.EncDecAttention, query, key, value, self.source_bias)
+        return self.run(_out, last, block.layer[-1], seen, hidden)
+
+
 class _Shared(torch.autograd.Function):  # type: ignore[misc]
     """What all rows and layers add to their products, made once; its gradient is summed over the rows at once.
 
@@ -162,30 +256,47 @@ class _Shared(torch.autograd.Function):  # type: ignore[misc]
         return above.sum(0, keepdim=True, dtype=torch.float32), None
 
 
-def _block(block: Any, hidden: Any, rows: int, sides: tuple[Any, Any, Any, Any], run: Run) -> Any:
-    """One layer, [N, F] to [N, F].
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """Rows one behind the other without padding; a layer is compiled as a whole, if anything is.
 
     Args:
-        block: T5's.
-        hidden: [N, F].
-        rows: B.
-        sides: what is added to the products with the own tokens by distance, and in all, [B, H, T, T]; the source,
-            [P, S, F], or None; what is added there.
-        run: how the parts are run.
+        pack: which tokens those are.
+        run: how a layer is run.
+        seeds: for each layer two, of the weights that are dropped; 0 where none are.
+        shared: what `packed_attention.own` is given beside queries, keys and values.
+        read: the source, [M, F], and what `packed_attention.cross` is given of it; None in an encoder.
     """
-    by_distance, bias, source, source_bias = sides
-    own = block.layer[0]
-    query, key, value = run(_into_own, own, hidden).unflatten(0, (rows, -1)).chunk(3, -1)
-    seen = _attend(own.SelfAttention, query, key, value, _Shared.apply(by_distance, bias))
-    last = own
-    if source is not None:
-        cross = block.layer[1]
-        hidden, query = run(_into_cross, own, cross, seen, hidden)
-        key, value = _fused((cross.EncDecAttention.k, cross.EncDecAttention.v), source).chunk(2, -1)
-        # The rows that share a source are the queries of one attention.
-        seen = _attend(cross.EncDecAttention, query.unflatten(0, (len(source), -1)), key, value, source_bias)
-        last = cross
-    return run(_out, last, block.layer[-1], seen, hidden)
+
+    pack: Pack
+    run: Run
+    seeds: list[tuple[int, int]]
+    shared: tuple[Any, ...]
+    read: tuple[Any, ...] | None
+
+    def layer(self, place: int, block: Any, hidden: Any) -> Any:
+        """See `_Sides`."""
+        return self.run(_packed_layer, block, hidden, self.shared, self.read, self.seeds[place])
+
+
+def _packed_layer(
+    block: Any, hidden: Any, shared: tuple[Any, ...], read: tuple[Any, ...] | None, seeds: tuple[int, int]
+) -> Any:
+    last = first = block.layer[0]
+    part, (by_distance, starts, longest), (seed, other) = first.SelfAttention, shared, seeds
+    dropped, causal = part.dropout if part.training else 0.0, part.is_decoder
+    seen = own(_into_own(first, hidden), by_distance, starts, longest, seed, dropped=dropped, causal=causal)
+    if read is not None:
+        last = block.layer[1]
+        source, answers, there = read
+        hidden, query = _into_cross(first, last, seen, hidden)
+        seen = cross(query, _of_source(last, source), answers, there, other, heads=part.n_heads, dropped=dropped)
+    return _out(last, block.layer[-1], seen, hidden)
+
+
+def _of_source(layer: Any, source: Any) -> Any:
+    """Keys and values of the source, side by side."""
+    return _fused((layer.EncDecAttention.k, layer.EncDecAttention.v), source)
 
 
 def _into_own(own: Any, hidden: Any) -> Any:
@@ -252,17 +363,18 @@ class Seq2SeqLoss(Module):  # type: ignore[misc]
 
         Args:
             decoder_input_ids: [B, T] its start, then the targets but the last, then any token, which is not seen.
-            rows: [M] which of the B · T positions predict a target.
-            targets: [M] the tokens they are to predict.
+            rows: which of the B · T positions predict a target, in order, each of a row behind the one before: the
+                others of a row come last.
+            targets: the tokens they are to predict.
             inputs: what the encoder takes, `attention_mask` among them, for P rows; each is read once, and answered by
                 B / P neighbouring rows.
         """
         head = self._parts[2]
-        hidden = self.hidden(decoder_input_ids, **inputs).flatten(0, 1).index_select(0, rows)
+        hidden = self.hidden(decoder_input_ids, rows, **inputs)
         return head_loss(hidden, head.weight, targets, compile=self._compiled)
 
     def scores(self, *, decoder_input_ids: Any, rows: Any, targets: Any, **inputs: Any) -> tuple[Any, Any]:
-        """Each target's log-probability, [M], and the entropy of its distribution in nats, [M], without gradient.
+        """Each target's log-probability, and the entropy of its distribution in nats, without gradient.
 
         Args:
             decoder_input_ids: as in `forward`, as are all others.
@@ -271,19 +383,27 @@ class Seq2SeqLoss(Module):  # type: ignore[misc]
             inputs: see there.
         """
         head = self._parts[2]
-        hidden = self.hidden(decoder_input_ids, **inputs).flatten(0, 1).index_select(0, rows)
+        hidden = self.hidden(decoder_input_ids, rows, **inputs)
         return head_scores(hidden, head.weight, targets, compile=self._compiled)
 
-    def hidden(self, decoder_input_ids: Any, **inputs: Any) -> Any:
-        """What the head takes at each position, [B, T, F], scaled where the model scales it."""
+    def hidden(self, decoder_input_ids: Any, rows: Any, **inputs: Any) -> Any:
+        """What the head takes at each position of `rows`, [rows, F], scaled where the model scales it."""
         encoder, decoder, _ = self._parts
         memory = encoder(**inputs)
         states, mask = memory.last_hidden_state, getattr(memory, "memory_mask", None)
         mask = inputs["attention_mask"] if mask is None else mask
+        written = None
+        if self.packs(torch.bfloat16):
+            written = torch.zeros_like(decoder_input_ids).flatten().index_fill(0, rows, 1).view_as(decoder_input_ids)
         out = decoder(
-            input_ids=decoder_input_ids, encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
-        )
-        return out.last_hidden_state * self._scale
+            input_ids=decoder_input_ids, attention_mask=written, encoder_hidden_states=states,
+            encoder_attention_mask=mask, use_cache=False,
+        )  # fmt: skip
+        return out.last_hidden_state.flatten(0, 1).index_select(0, rows) * self._scale
+
+    def packs(self, exact: torch.dtype) -> bool:
+        """Whether rows run without their padding where products are in such a precision."""
+        return bool(self._parts[1].packs(exact))
 
     def compile(self, batch: dict[str, Any]) -> str:
         """Compile, and try it forward and backward; where there is no compiler all runs as it is.

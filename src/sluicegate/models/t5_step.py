@@ -174,7 +174,7 @@ class Buffers:
         answer: [B], which answer a row writes; the last one is nobody's.
         ended: [B], whether a row has met its stop.
         place: [1], where in the cache the last tokens belong.
-        drawn, scores: [answers + 1, T], the tokens and their log-probabilities.
+        drawn: [answers + 1, T], the tokens.
         uniforms: [answers + 1, T].
         stops: [V], which tokens end a row.
         damaged: [1], whether any row's logits were not finite.
@@ -196,7 +196,6 @@ class Buffers:
         self.ended = torch.zeros(rows, dtype=torch.bool, device=device)
         self.place = torch.zeros(1, dtype=torch.long, device=device)
         self.drawn = torch.zeros(rows + 1, length, dtype=torch.long, device=device)
-        self.scores = torch.zeros(rows + 1, length, dtype=torch.float32, device=device)
         self.uniforms = torch.zeros(rows + 1, length, dtype=torch.float64, device=device)
         self.stops = torch.zeros(weights.vocabulary, dtype=torch.bool, device=device)
         self.damaged = torch.zeros(1, dtype=torch.bool, device=device)
@@ -219,10 +218,7 @@ def advance(weights: Weights, buffers: Buffers, shape: Shape, sampling: Sampling
     answer, ended = buffers.answer[:rows], buffers.ended[:rows]
     uniforms = buffers.uniforms.index_select(1, buffers.place).squeeze(1).index_select(0, answer)
     chosen = choose(logits, uniforms, sampling)
-    scores = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
-    where = (answer, buffers.place.expand(rows))
-    buffers.drawn.index_put_(where, chosen)
-    buffers.scores.index_put_(where, scores)
+    buffers.drawn.index_put_((answer, buffers.place.expand(rows)), chosen)
     buffers.damaged.logical_or_((not_finite(logits) & ~ended).any())
     ended.logical_or_(buffers.stops.index_select(0, chosen))
     buffers.tokens[:rows].copy_(chosen)
