@@ -116,8 +116,10 @@ class Engine:
         volumes.mkdir(parents=True, exist_ok=True)
         # not `ip netns exec`, which mounts a fresh /sys and so hides the cgroups
         inside = ("nsenter", f"--net=/run/netns/{namespace('tower')}", "unshare", "--mount", "sh", "-c")
-        mounted = f'mount -t tmpfs -o size={self._volumes_mib}m tmpfs "$0"'
-        script = f'{mounted} && echo 1 > /proc/sys/net/ipv4/ip_forward && exec "$@"'
+        # dockerd mounts its folder over itself, unless it is a mount already: over what is mounted below it
+        own_mount = 'data=${0%/volumes} && mount --bind "$data" "$data"'
+        small = f'mount -t tmpfs -o size={self._volumes_mib}m tmpfs "$0"'
+        script = f'{own_mount} && {small} && echo 1 > /proc/sys/net/ipv4/ip_forward && exec "$@"'
         engine = ("dockerd", "--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "run"))
         own = ("--pidfile", str(self._folder / "engine.pid"), "--host", self.socket)
         with (self._folder / "engine.log").open("ab") as log:
@@ -127,6 +129,7 @@ class Engine:
                 env={**os.environ, "PATH": SEARCHED},
             )  # fmt: skip
         until("the engine on tower", lambda: self.docker("version", check=False).returncode == 0)
+        assert shutil.disk_usage(self.volumes).total == self._volumes_mib * 2**20, "volumes lie on the machine's disk"
 
     def stop(self) -> None:
         """Remove its containers, and end it."""

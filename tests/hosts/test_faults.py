@@ -185,10 +185,8 @@ def test_the_container_runs_out_of_memory(laptop: Laptop, tower: Tower, settled:
 def test_the_towers_disk_is_full(laptop: Laptop, tower: Tower, settled: Settled) -> None:
     process = laptop.start()
     trains(tower)
-    filler = tower.engine.volumes / "filler"
-    fill(filler)
-    laptop.ends(process, code=10)
-    filler.unlink()
+    with full(tower.engine.volumes):
+        laptop.ends(process, code=10)
     settled(gone_on(laptop, tower))
     assert tower.begun() == [TRAIN, *REDONE]
 
@@ -251,8 +249,15 @@ def gone_on(laptop: Laptop, tower: Tower) -> float:
     return seconds
 
 
-def fill(path: Path) -> None:
-    """Write a file until its file system is full."""
-    with path.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while stream.write(bytes(2**20)) == 2**20:
-            pass
+@contextlib.contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """While inside, the file system of a folder is full; it must be a small one of the test's own."""
+    assert shutil.disk_usage(folder).total < 2**30, f"{folder} lies on a disk of the machine"
+    filler = folder / "filler"
+    try:
+        with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while stream.write(bytes(2**20)) == 2**20:
+                pass
+        yield
+    finally:
+        filler.unlink()
