@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,21 +29,26 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.side import (
+    DEVICE,
+    GPU,
+    SHAPES,
+    Row,
+    apart,
+    attempted,
+    cap,
+    keep,
+    peak_gib,
+    quantise,
+    synchronise,
+    words_of,
+)
+
 from sluicegate.models.causal_decoding import Decoder
 from sluicegate.models.choosing import Sampling
 
-SHAPES = {
-    "8b": {
-        "vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 8192,
-    },
-    "tiny": {
-        "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048,
-    },
-}  # fmt: skip
-GPU = torch.cuda.is_available()
-DEVICE = torch.device("cuda" if GPU else "cpu")
 PRECISION = torch.bfloat16 if GPU else torch.float32
 ONE_IN = 150
 END = frozenset({1})
@@ -61,28 +65,12 @@ def model_of(shape: str, *, layers: int | None = None, in_4bit: bool = True) -> 
         model = AutoModelForCausalLM.from_config(config, dtype=PRECISION if in_4bit else torch.float32)
     model.requires_grad_(False)
     if in_4bit:
-        quantise(model)
+        quantise(model, PRECISION)
     adapted = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
     for name, part in adapted.named_parameters():
         if "lora_B" in name:
             part.data.normal_(0, 0.02)
     return adapted.eval()
-
-
-def quantise(model: Any) -> None:
-    """All linear layers but the head in NF4, as transformers loads them."""
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
-    for layer in model.model.layers:
-        for name, part in list(layer.named_modules()):
-            if type(part) is torch.nn.Linear:
-                packed = Linear4bit(part.in_features, part.out_features, bias=False, compute_dtype=PRECISION,
-                                    quant_type="nf4", device="meta")  # fmt: skip
-                packed.weight = Params4bit(part.weight.data, requires_grad=False, quant_type="nf4")
-                packed.support_avx512bf16_for_cpu = False
-                parent, _, own = name.rpartition(".")
-                setattr(layer.get_submodule(parent), own, packed.to(DEVICE))
-    model.is_loaded_in_4bit = True
 
 
 def prompts_of(told: argparse.Namespace) -> list[list[int]]:
@@ -122,11 +110,6 @@ def greedy(decoder: Decoder, prompts: Sequence[list[int]], new: int) -> list[lis
     return [answer.tokens for answer in sorted((one for some in done for one in some), key=lambda answer: answer.row)]
 
 
-def synchronise() -> None:
-    if GPU:
-        torch.cuda.synchronize()
-
-
 def timed(work: Callable[[], list[list[int]]], began: float) -> dict[str, Any]:
     synchronise()
     ready = time.perf_counter()
@@ -137,7 +120,7 @@ def timed(work: Callable[[], list[list[int]]], began: float) -> dict[str, Any]:
     return {
         "tokens_per_s": round(tokens / seconds, 1), "answers": len(answers), "seconds": round(seconds, 1),
         "mean_tokens": round(tokens / len(answers), 1), "warm_up_s": round(ready - began, 1),
-        "peak_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2) if GPU else 0.0,
+        "peak_gib": peak_gib(),
     }  # fmt: skip
 
 
@@ -148,13 +131,13 @@ def theirs(told: argparse.Namespace) -> Iterator[dict[str, Any]]:
     stops, few = stops_of(told), prompts[: told.few]
     answered(model, prompts[:1], 4, stops, **how)
     loop = lambda: [one for prompt in few for one in answered(model, [prompt], told.new, stops, **how)]  # noqa: E731
-    yield from attempted("generate, prompt by prompt", lambda: timed(loop, began))
+    yield from attempted("decoder", "generate, prompt by prompt", lambda: timed(loop, began))
     if GPU:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     batch = prompts[: told.batch]
     yield from attempted(
-        "generate, one batch", lambda: timed(lambda: answered(model, batch, told.new, stops, **how), began)
+        "decoder", "generate, one batch", lambda: timed(lambda: answered(model, batch, told.new, stops, **how), began)
     )
 
 
@@ -163,15 +146,14 @@ def ours(told: argparse.Namespace) -> Iterator[dict[str, Any]]:
     model, prompts = model_of(told.shape), prompts_of(told)
     if GPU:
         torch.cuda.empty_cache()
-        if limit:  # only now: weights are made whole before they are quantised
-            torch.cuda.set_per_process_memory_fraction(limit * 2**30 / torch.cuda.mem_get_info()[1])
+        cap(limit)  # only now: weights are made whole before they are quantised
         torch.cuda.reset_peak_memory_stats()
 
     def rate(name: str, *, packed: bool) -> Iterator[dict[str, Any]]:
         decoder = Decoder(model, max(prompts, key=len))
         if packed:
             decoder._packed = 0  # nothing is left to unpack, as far as it knows
-        yield from attempted(name, lambda: passes(decoder) | {"limit_gib": limit})
+        yield from attempted("decoder", name, lambda: passes(decoder) | {"limit_gib": limit})
         decoder.restore()
 
     def passes(decoder: Decoder) -> dict[str, Any]:
@@ -210,27 +192,6 @@ def likeness(found: Sequence[list[int]], wanted: Sequence[list[int]]) -> dict[st
     }
 
 
-def attempted(name: str, work: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The row of some work, or why there is none."""
-    try:
-        yield {"decoder": name, **work()}
-    except (RuntimeError, ValueError, TypeError, AttributeError) as fault:
-        yield {"decoder": name, "failed": f"{type(fault).__name__}: {str(fault)[:300]}"}
-
-
-def asked_of(name: str, told: argparse.Namespace, **changed: Any) -> list[dict[str, Any]]:
-    """The rows that a process of its own prints."""
-    options = {key: value for key, value in vars(told).items() if key not in {"one", "out"}} | changed
-    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    done = subprocess.run([sys.executable, __file__, "--one", name, *words], stdout=subprocess.PIPE, text=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
-    if done.returncode:
-        rows.append({"decoder": name, "failed": f"exit {done.returncode}", **changed})
-    for row in rows:
-        print(json.dumps(row), flush=True)
-    return rows
-
-
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What is to be read off."""
     rates = {
@@ -251,8 +212,8 @@ def main() -> None:
     asked.add_argument("--draws", type=int, default=8 if GPU else 3)
     asked.add_argument("--length", type=int, default=512 if GPU else 48, help="most tokens of a prompt")
     asked.add_argument("--new", type=int, default=384 if GPU else 24, help="most tokens of an answer")
-    asked.add_argument("--few", type=int, default=2, help="prompts that generate answers one by one")
-    asked.add_argument("--batch", type=int, default=32 if GPU else 6, help="prompts that generate answers at once")
+    asked.add_argument("--few", type=int, default=1, help="prompts that generate answers one by one")
+    asked.add_argument("--batch", type=int, default=16 if GPU else 6, help="prompts that generate answers at once")
     asked.add_argument("--equal", type=int, default=6 if GPU else 4, help="prompts whose greedy texts are compared")
     asked.add_argument("--greedy", type=int, default=64 if GPU else 24, help="tokens of those")
     asked.add_argument("--limits", default="0,11" if GPU else "0", help="GiB, comma-separated; 0: what is free")
@@ -263,13 +224,15 @@ def main() -> None:
         for row in {"generate": theirs, "ours": ours, "same": same}[told.one](told):
             print(json.dumps(row), flush=True)
         return
-    rows = [row for limit in told.limits.split(",") for row in asked_of("ours", told, limits=limit)]
-    rows += asked_of("generate", told) + asked_of("same", told)
-    device = torch.cuda.get_device_name() if GPU else "CPU"
-    found = {"device": device, "torch": torch.__version__, "shape": told.shape, **ratios(rows)}
-    print(json.dumps(found), flush=True)
-    if told.out:
-        told.out.write_text(json.dumps({"rows": rows, "found": found}, indent=1) + "\n", encoding="utf-8")
+    rows: list[Row] = []
+    cases = [("generate", told.limits), *(("ours", limit) for limit in told.limits.split(",")), ("same", told.limits)]
+    for name, limits in cases:
+        options = {key: value for key, value in vars(told).items() if key not in {"one", "out"}} | {"limits": limits}
+        for row in apart([sys.executable, __file__, "--one", name, *words_of(options)], seconds=150):
+            rows.append({"decoder": name, **row})
+            print(json.dumps(rows[-1]), flush=True)
+            keep(told.out, rows, ratios(rows))
+    print(json.dumps(ratios(rows)), flush=True)
 
 
 if __name__ == "__main__":

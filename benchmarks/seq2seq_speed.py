@@ -62,18 +62,21 @@ def samples(count: int, shape: str, longest: int) -> list[Sample]:
 
 def padded(rows: Sequence[Sequence[int]], fill: int, step: int = 64) -> torch.Tensor:
     width = -(-max(map(len, rows)) // step) * step
-    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
+    made = torch.full((len(rows), width), fill)
+    for number, row in enumerate(rows):
+        made[number, : len(row)] = torch.tensor(row)
+    return made
 
 
 def batch_of(rows: Sequence[Sample]) -> dict[str, torch.Tensor]:
     """What `Seq2SeqLoss` takes."""
     ids, said = padded([source for source, _ in rows], 0), padded([target for _, target in rows], 0)
-    mask = padded([[1] * len(source) for source, _ in rows], 0)
+    mask = torch.arange(ids.shape[1]) < torch.tensor([len(source) for source, _ in rows])[:, None]
     places = [torch.arange(number * said.shape[1], number * said.shape[1] + len(target))
               for number, (_, target) in enumerate(rows)]  # fmt: skip
     targets = torch.tensor([token for _, target in rows for token in target])
     before = torch.nn.functional.pad(said[:, :-1], (1, 0))
-    made = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": before, "rows": torch.cat(places)}
+    made = {"input_ids": ids, "attention_mask": mask.long(), "decoder_input_ids": before, "rows": torch.cat(places)}
     return {name: tensor.to(DEVICE) for name, tensor in (made | {"targets": targets}).items()}
 
 
@@ -108,7 +111,7 @@ def rate_of(steps: Sequence[tuple[float, Sequence[Sample]]], shape: str) -> dict
     }
 
 
-def train_ours(told: argparse.Namespace) -> dict[str, Any]:
+def train_ours(told: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One visible loop: sort, accumulate the sums of losses over the step's tokens, clip, step.
 
     The next step's tensors are made while the device is still at this one.
@@ -122,15 +125,9 @@ def train_ours(told: argparse.Namespace) -> dict[str, Any]:
         some = sorted(rows[start : start + told.batch], key=lambda row: -len(row[1]) - len(row[0]))
         return some, [batch_of(some[first : first + told.micro]) for first in range(0, len(some), told.micro)]
 
-    ready = made(0)
-    for start in range(0, len(rows), told.batch):
-        began = time.perf_counter()
-        ordered, batches = ready
-        total = sum(len(target) for _, target in ordered)
+    def taken(batches: Sequence[dict[str, torch.Tensor]], total: int) -> torch.Tensor:
         seen = torch.zeros((), device=DEVICE)
         with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=GPU):
-            if start == 0 and told.compile:
-                said = scored.compile(batches[0])
             for batch in batches:
                 loss = scored(**batch) / total
                 loss.backward()
@@ -138,14 +135,37 @@ def train_ours(told: argparse.Namespace) -> dict[str, Any]:
         torch.nn.utils.clip_grad_norm_(scored.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        return seen
+
+    ready = made(0)
+    for start in range(0, len(rows), told.batch):
+        began = time.perf_counter()
+        ordered, batches = ready
+        if start == 0 and told.compile:
+            with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=GPU):
+                said = scored.compile(batches[0])
+        seen = taken(batches, sum(len(target) for _, target in ordered))
         ready = made(start + told.batch)
         losses.append(float(seen))
         synchronise()
         steps.append((time.perf_counter() - began, ordered))
-    return {"how": said, **rate_of(steps, told.shape), "loss": round(losses[-1], 4), "matmul_tflops": matmul_rate()}
+    yield {"how": said, **rate_of(steps, told.shape), "loss": round(losses[-1], 4), "matmul_tflops": matmul_rate()}
+    if told.profile:
+        ordered, batches = made(0)
+        print(profile_of(lambda: taken(batches, sum(len(target) for _, target in ordered))), file=sys.stderr)
 
 
-def train_trainer(told: argparse.Namespace) -> dict[str, Any]:
+def profile_of(work: Callable[[], Any]) -> str:
+    """Where a step's time goes, kernel by kernel, as a table."""
+    kinds = [torch.profiler.ProfilerActivity.CPU, *([torch.profiler.ProfilerActivity.CUDA] if GPU else [])]
+    with torch.profiler.profile(activities=kinds) as seen:
+        work()
+        synchronise()
+    key = "self_cuda_time_total" if GPU else "self_cpu_time_total"
+    return str(seen.key_averages().table(sort_by=key, row_limit=60, max_name_column_width=90))
+
+
+def train_trainer(told: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The peer: bf16, fused AdamW, batches grouped by length."""
     from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 
@@ -188,7 +208,7 @@ def train_trainer(told: argparse.Namespace) -> dict[str, Any]:
         (clock[step + 1] - clock[step], [row for some in seen[step * again : (step + 1) * again] for row in some])
         for step in range(told.steps)
     ]
-    return rate_of(steps, told.shape)
+    yield rate_of(steps, told.shape)
 
 
 def matmul_rate() -> float:
@@ -269,7 +289,7 @@ def attempted(name: str, work: Callable[[], dict[str, Any]]) -> Iterator[dict[st
 
 def one(told: argparse.Namespace) -> None:
     found = {"ours": train_ours, "trainer": train_trainer}
-    rows = decoding(told) if told.one == "decoding" else iter([{"trainer": told.one, **found[told.one](told)}])
+    rows = decoding(told) if told.one == "decoding" else ({"trainer": told.one, **row} for row in found[told.one](told))
     for row in rows:
         print(json.dumps(row), flush=True)
 
@@ -321,7 +341,8 @@ def main() -> None:
     asked.add_argument("--new", type=int, default=512 if GPU else 48, help="most tokens of an answer")
     asked.add_argument("--compile", type=int, choices=(0, 1), default=1 if GPU else 0)
     asked.add_argument("--out", type=Path, help="file for all rows, as JSON")
-    asked.add_argument("--one", choices=("ours", "trainer", "decoding"))
+    asked.add_argument("--one", choices=("ours", "trainer", "decoding"), help="this alone, in this process")
+    asked.add_argument("--profile", action="store_true", help="with --one ours: where a step's time goes, to stderr")
     told = asked.parse_args()
     if told.one:
         told.micro = int(told.micro.split(",")[0])

@@ -271,7 +271,9 @@ def _add_generate(parts: Parts) -> None:
     part.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
     part.add_argument("--top-p", type=float, default=1.0, help="nucleus sampling (default: 1)")
     part.add_argument("--max-new-tokens", type=int, default=512, help="of one answer (default: 512)")
-    part.add_argument("--batch-size", type=int, default=16, help="answers made side by side (default: 16)")
+    part.add_argument(
+        "--batch-size", type=int, default=16, help="answers made side by side; 0: as many as memory holds (default: 16)"
+    )
     part.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
     part.add_argument("--limit", type=int, help="only the first N samples")
     part.add_argument("--endpoint-model", default="", help="model name sent to an endpoint")

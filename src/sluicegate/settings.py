@@ -123,7 +123,13 @@ class TrainSettings(BaseSettings):
     output_dir: Path = _field(Path("models"), "Where trained models lie.", "a writable folder")
     epochs: float = _field(3.0, "Passes over the training data.", "a number > 0", gt=0, le=10_000, allow_inf_nan=False)
     max_steps: int | None = _field(None, "Stop after this many optimizer steps.", "a whole number ≥ 1", ge=1)
-    batch_size: int = _field(4, "Samples a device takes at once.", "a whole number ≥ 1", ge=1, le=4096)
+    batch_size: int = _field(
+        4,
+        "Samples a device takes at once; packed on a GPU, as many windows as are fastest in its memory.",
+        "a whole number ≥ 1",
+        ge=1,
+        le=4096,
+    )
     gradient_accumulation_steps: int = _field(
         1, "Batches summed before an optimizer step.", "a whole number ≥ 1", ge=1, le=4096
     )

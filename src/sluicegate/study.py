@@ -117,7 +117,7 @@ class Generation(_Part):
     draws: int = _field(1, "Answers a prompt (K).", ge=1, le=1000)
     temperature: float = _field(0.0, "0 is greedy, and wants one draw.", ge=0, le=5)
     max_new_tokens: int = _field(512, "Of one answer.", ge=1)
-    batch_size: int = _field(16, "Answers made side by side.", ge=1)
+    batch_size: int = _field(16, "Answers made side by side; 0: as many as memory holds.", ge=0)
 
 
 class Bound(_Part):

@@ -97,6 +97,38 @@ def test_a_micro_batch_that_leaves_no_room_is_left_to_the_loop(
     assert (learner.layers.keeps, learner.facts.forecast_gib) == (0, forecast)
 
 
+@pytest.mark.parametrize("packing", ["true", "false"])
+def test_input_embeddings_in_the_hosts_memory_change_no_loss_and_no_gradient(
+    load: Callable[..., causal.Causal], packing: str
+) -> None:
+    found = []
+    for hosted in (False, True):
+        learner = load(packing=packing, lora_dropout=0.0)
+        if hosted:
+            bytes_of = learner._hostable()
+            learner.host()
+            assert bytes_of == learner.table.numel() * 4 > 0 == learner._hostable()
+            assert learner.model.get_input_embeddings().weight.numel() == 0
+        for name, part in learner.model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(part, generator=torch.Generator().manual_seed(len(name)))
+        loss = learner.scored(**learner.batch(ROWS, 4))
+        loss.backward()
+        grads = {name: part.grad for name, part in learner.model.named_parameters() if part.requires_grad}
+        with torch.no_grad():
+            assert float(learner.scored(**learner.batch(ROWS, 4))) == float(loss.detach())
+        found.append((float(loss.detach()), grads))
+    (wanted, theirs), (seen, mine) = found
+    assert seen == wanted
+    assert theirs and all(torch.equal(mine[name], grad) for name, grad in theirs.items())
+
+
+def test_tied_input_embeddings_stay_where_they_are(load: Callable[..., causal.Causal]) -> None:
+    learner = load()
+    learner.model.get_output_embeddings().weight = learner.model.get_input_embeddings().weight
+    assert learner._hostable() == 0
+
+
 def test_packs_fill_the_window(load: Callable[..., causal.Causal]) -> None:
     learner = load(packing="true", max_seq_length=12)
     assert [[row.tokens for row in pack] for pack in learner.batches(ROWS, 1)] == [[7, 4], [6]]
@@ -282,3 +314,21 @@ def test_a_sample_is_encoded_into_what_a_batch_takes(load: Callable[..., causal.
     examples = learner.encode([Sample("a", "Write add.", "def add"), Sample("b", "Write.", "x")], Path("f.jsonl"))
     assert learner.batch(examples, 2)["ids"].shape == (2, max(example.tokens for example in examples))
     assert float(learner.scored(**learner.batch(examples, 2))) > 0
+
+
+@pytest.mark.parametrize("in_4bit", ["true", "false"])
+def test_the_gradients_of_a_step_in_bf16_lie_near_those_in_float32(
+    load: Callable[..., causal.Causal], in_4bit: str
+) -> None:
+    learner = load(load_in_4bit=in_4bit, lora_dropout=0.0, packing="true")
+    _learnt(learner)
+    trained = [part for part in learner.model.parameters() if part.requires_grad]
+    found = []
+    for precise in (True, False):
+        learner.model.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not precise):
+            learner.scored(**learner.batch(ROWS, 4)).backward()
+        found.append(torch.cat([part.grad.flatten().double() for part in trained]))
+    wanted, seen = found
+    assert not torch.equal(seen, wanted)
+    assert float((seen - wanted).norm() / wanted.norm()) < 0.03

@@ -67,6 +67,31 @@ def test_layers_that_get_all_by_place_train_too() -> None:
     assert all(torch.equal(one, other) for one, other in zip(seen, wanted, strict=True))
 
 
+def test_what_is_computed_again_draws_the_same_numbers() -> None:
+    def model() -> Any:
+        made = _model()
+        for layer in made.model.layers:
+            layer.self_attn.attention_dropout = 0.5
+        return made
+
+    def seeded(made: Any) -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        return _gradients(made)
+
+    wanted, mine = seeded(model()), model()
+    layers = Layers(mine)
+    assert layers._draws and not Layers(_model())._draws
+    assert all(torch.equal(one, other) for one, other in zip(seeded(mine), wanted, strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(_gradients(_model()), wanted, strict=True))
+
+
+def test_dropout_modules_draw_too() -> None:
+    model = _model()
+    perceptron = model.model.layers[2].mlp
+    perceptron.gate_proj = torch.nn.Sequential(perceptron.gate_proj, torch.nn.Dropout(0.1))
+    assert Layers(model)._draws
+
+
 def test_nothing_is_computed_again_in_evaluation() -> None:
     model = _model()
     plain = model.eval()(input_ids=IDS).logits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sluicegate.data.build import build
 from sluicegate.errors import UserErrors
 from sluicegate.evaluators import exact_match
 from sluicegate.models import tiny
+from sluicegate.models.pair_memory import PairSize, forecast_gib
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import Quantity, machines, shapes, work
 from sluicegate.stages.forecast.cost import quantities
@@ -21,9 +23,9 @@ from sluicegate.stages.forecast.duration import COSTS
 from sluicegate.stages.forecast.layout import Stage, lay_out, unknown
 from sluicegate.stages.forecast.machines import Speed
 from sluicegate.stages.forecast.making import of
-from sluicegate.stages.forecast.space import fits
+from sluicegate.stages.forecast.space import fits, vram
 from sluicegate.stages.forecast.span import Span, around, exactly
-from sluicegate.stages.forecast.work import Tokens, Work
+from sluicegate.stages.forecast.work import Texts, Tokens, Work
 from sluicegate.stages.plan import resolve
 from sluicegate.study import Machine, StageChange, Study
 from sluicegate.train.batches import schedule
@@ -46,6 +48,9 @@ TWO_CORES = Speed("here", "", None, None, 8.0, exactly(2))
 
 def rows(found: tuple[Quantity, ...]) -> dict[str, Quantity]:
     return {row.name: row for row in found}
+
+
+UNREAD = Texts({"kubernetes": 200}, None, None, None)
 
 
 def with_machine(changed: Study, machine: Machine = H200) -> Study:
@@ -139,6 +144,44 @@ def test_the_prior_of_generating_on_a_gpu_holds_what_was_measured(
     span = COSTS["generate"](lay_out(changed, plan, done, machines.of(changed)), "control").span
     assert span is not None
     assert span.low < seconds < span.high
+
+
+@pytest.mark.parametrize(("gib", "in_4bit", "rows"), [(12, True, 49), (12, False, 1), (24, True, 146), (80, True, 256)])
+def test_answers_at_once_are_what_memory_holds_where_the_study_leaves_it_open(
+    gib: float, in_4bit: bool, rows: int
+) -> None:
+    drawn = LLAMA.generate.model_copy(update={"batch_size": 0, "max_new_tokens": 512})
+    train = LLAMA.train | {"load_in_4bit": str(in_4bit).lower()}
+    machine = Machine(does=("train", "generate"), gpu="NVIDIA H200", vram_gib=gib)
+    changed = with_machine(LLAMA.model_copy(update={"generate": drawn, "train": train}), machine)
+    each = dict.fromkeys(("control", "experiment"), Tokens(exactly(400), exactly(100)))
+
+    def generated(study: Study) -> Any:
+        done = Work(train=8, val=0, test=900, asked=900, trained=each, questions=each, known=True, spare=None)
+        plan = resolve(study.model_copy(update={"stages": {3: StageChange(draws=1, train={})}}), 3)
+        return COSTS["generate"](lay_out(study, plan, done, machines.of(study)), "control").span
+
+    told = changed.model_copy(update={"generate": drawn.model_copy(update={"batch_size": rows})})
+    assert generated(changed) == generated(told) is not None
+
+
+def test_an_encoder_decoder_is_sized_as_its_training_sizes_it() -> None:
+    changed = with_machine(study.load("k8s-dual-encoder"))
+    plan = resolve(changed, 3)
+    laid = lay_out(changed, plan, work.work(changed, plan, UNREAD), machines.of(changed))
+    needs = []
+    for model in laid.plan.models:
+        trained = laid.arms[model.arm]
+        assert trained.shape is not None and isinstance(trained.shape.size, PairSize)
+        assert (trained.shape.size.writers, trained.shape.size.heads, trained.shape.size.sources) == (12, 12, 1)
+        asked = trained.settings
+        needs.append(forecast_gib(trained.shape.size, asked, in_4bit=False, window=asked.max_seq_length, gpu=True))
+    figure = vram(laid)
+    assert figure.span is not None and figure.span.low < max(needs) < figure.span.high
+    assert figure.basis == "models.pair_memory"
+    small = replace(laid, machines={**laid.machines, "train": replace(laid.machines["train"], gib=12.0)})
+    halved = vram(small).span
+    assert halved is not None and halved.expected < 12 < max(needs)
 
 
 SEEN = ("train", "generate", "evaluate", "wall", "tokens trained", "tokens generated")

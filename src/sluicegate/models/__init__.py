@@ -38,6 +38,7 @@ class Facts:
         loaded_in_4bit, why_4bit: the decision and its reason in a sentence.
         trainable_parameters, total_parameters: counts; a 4-bit weight counts as one parameter.
         forecast_gib: memory that training is expected to take on the device, in GiB.
+        at_once: windows of tokens in memory at once, where `settle` chose them; 0: as BATCH_SIZE says.
     """
 
     base: str
@@ -46,6 +47,7 @@ class Facts:
     trainable_parameters: int
     total_parameters: int
     forecast_gib: float
+    at_once: int = 0
 
 
 class Example(Protocol):
@@ -70,6 +72,8 @@ class Learner(Protocol):
     model: Any
     scored: Any
     facts: Facts
+    size: Any
+    """A `memory.Size`."""
 
     def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Example]:
         """Tokens of each sample; fewer where OVER_LONG drops some.

@@ -41,7 +41,14 @@ SAMPLES_A_PACK = 64
 
 @dataclass
 class Causal:
-    """A causal model being trained; see `models.Learner`."""
+    """A causal model being trained; see `models.Learner`.
+
+    Attributes:
+        packs: whether samples stand one behind the other.
+        size: of the model.
+        mean_tokens: of a sample that is trained on.
+        table: the input embeddings where the host keeps them, else None.
+    """
 
     model: Any
     scored: SummedLoss
@@ -51,26 +58,60 @@ class Causal:
     settings: TrainSettings
     packs: bool
     layers: Layers | None
+    size: Size
+    mean_tokens: float = 0.0
+    table: Any = None
 
     def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Example]:
         """Tokens of each sample."""
         asked = self.settings.over_long
-        return list(encode_all(self.tokenizer, samples, window=self.window, over_long=asked, source=source))
+        found = list(encode_all(self.tokenizer, samples, window=self.window, over_long=asked, source=source))
+        if not self.mean_tokens:  # those that are trained on come first
+            self.mean_tokens = sum(one.tokens for one in found) / max(1, len(found))
+        return found
 
     def settle(self, micro_batch: int, *, steps: int) -> str:
-        """Compile the layers and choose which of them keep their activations; see `fitting`."""
+        """Compile the layers and choose how memory is filled; see `fitting`."""
         if self.layers is None:
             return ""
         window = Tokens((self.tokenizer.pad_token_id,) * self.window, 1)
-        batch = self.batch([window] * micro_batch, micro_batch)
+        samples = micro_batch * self.settings.gradient_accumulation_steps
+        asked = fitting.Asked(
+            scored=self.scored,
+            layers=self.layers,
+            size=self.size,
+            in_4bit=self.facts.loaded_in_4bit,
+            window=self.window,
+            tokens=samples * (self.mean_tokens or self.window),
+            table=self._hostable(),
+            batch=lambda windows: self.batch([window] * windows, windows),
+            host=self.host,
+        )
+        settings = self.settings if self.packs else self.settings.model_copy(update={"packing": "false"})
         try:
-            fitted = fitting.fit(self.scored, self.layers, self.settings, batch, steps=steps)
+            fitted = fitting.fit(asked, settings, steps=steps)
         except torch.OutOfMemoryError:
             # The loop's own ladder takes it from here: it halves the micro-batch until a step fits.
             torch.cuda.empty_cache()
             return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
-        self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib)
+        self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib, at_once=fitted.windows)
         return fitted.told
+
+    def _hostable(self) -> int:
+        """Bytes of the input embeddings where the host may keep them: frozen, plain, and not the head's too; else 0."""
+        inputs, head = self.model.get_input_embeddings(), self.model.get_output_embeddings()
+        plain = type(inputs) is torch.nn.Embedding and inputs.max_norm is None and self.scored.has_body
+        free = plain and not inputs.weight.requires_grad and (head is None or head.weight is not inputs.weight)
+        return inputs.weight.numel() * inputs.weight.element_size() if free else 0
+
+    def host(self) -> None:
+        """Keep the input embeddings in the host's memory: batches bring what they are for their tokens.
+
+        They are frozen, and of a step's tokens few rows of them are needed.
+        """
+        inputs = self.model.get_input_embeddings()
+        self.table = inputs.weight.detach().cpu()
+        inputs.weight = torch.nn.Parameter(inputs.weight.detach()[:0].clone(), requires_grad=False)
 
     def batches(self, examples: Sequence[Example], size: int) -> list[list[Example]]:
         """Packs of `size` windows, or `size` samples padded."""
@@ -83,7 +124,8 @@ class Causal:
             What `SummedLoss.forward` takes.
         """
         rows = cast(Sequence[Tokens], examples)
-        return self._packed(rows, size * self.window) if self.packs else self._padded(rows)
+        made = self._packed(rows, size * self.window) if self.packs else self._padded(rows)
+        return made if self.table is None else made | {"states": torch.nn.functional.embedding(made["ids"], self.table)}
 
     def _padded(self, rows: Sequence[Tokens]) -> dict[str, torch.Tensor]:
         width = max(row.tokens for row in rows)
@@ -168,7 +210,7 @@ def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
             size, settings, in_4bit=in_4bit, window=window, gpu=gpu, limit_gib=filled_gib(settings, free)
         ),
     )
-    return Causal(model, scored, tokenizer, facts, window, settings, packs, layers)
+    return Causal(model, scored, tokenizer, facts, window, settings, packs, layers, size)
 
 
 def _scored(model: Any, packing: str, *, gpu: bool) -> tuple[SummedLoss, bool]:

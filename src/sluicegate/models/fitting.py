@@ -1,19 +1,30 @@
-"""How a model's layers are run on a GPU: compiled or not, and as many of them kept as its memory holds.
+"""How a training runs on a GPU: layers compiled or not, and its memory filled in the fastest way.
 
-A layer that keeps its activations is not computed again, which spares a quarter of the training's arithmetic. What one
-layer takes is measured on the device, with a full micro-batch; the rest is a sum.
+More windows at once share what a micro-batch takes whatever its length; a layer that keeps its activations is not
+computed again, which spares a quarter of the training's arithmetic. What is best is chosen from the model's shape. What
+one layer then takes is measured on the device, with a full micro-batch; the rest is a sum.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from sluicegate.models.layers import Layers
 from sluicegate.models.loss import SummedLoss
-from sluicegate.models.memory import ADAM_BYTES, GIB, HEAD_BYTES, LOGITS_AT_ONCE, Need, filled_gib
+from sluicegate.models.memory import (
+    ADAM_BYTES,
+    GIB,
+    LayerNeed,
+    Size,
+    at_once,
+    filled_gib,
+    filling,
+    need_of,
+)
 from sluicegate.settings import TrainSettings
 
 STEPS_TO_COMPILE = 50
@@ -22,51 +33,96 @@ STEPS_TO_COMPILE = 50
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What was decided: the peak that is expected, in GiB, and what was decided why, in a sentence."""
+    """What was decided.
 
+    Args:
+        windows: of tokens at once.
+        forecast_gib: the peak that is expected.
+        told: what was decided why, in a sentence.
+    """
+
+    windows: int
     forecast_gib: float
     told: str
 
 
-def fit(scored: SummedLoss, layers: Layers, settings: TrainSettings, batch: dict[str, Any], *, steps: int) -> Fitted:
-    """Compile the layers where that pays, and keep as many as fit.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be fitted.
 
     Args:
         scored: on a GPU.
         layers: its model's.
-        settings: COMPILE and VRAM_LIMIT_GB are read.
-        batch: the largest micro-batch that will occur.
+        size: of the model.
+        in_4bit: whether its frozen weights are NF4.
+        window: most tokens of a sample.
+        tokens: of a step, on this device.
+        table: bytes of the input embeddings where the host may keep them, else 0.
+        batch: windows → the largest micro-batch of so many.
+        host: puts the input embeddings into the host's memory.
+    """
+
+    scored: SummedLoss
+    layers: Layers
+    size: Size
+    in_4bit: bool
+    window: int
+    tokens: float
+    table: int
+    batch: Callable[[int], dict[str, Any]]
+    host: Callable[[], None]
+
+
+def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
+    """Compile the layers where that pays, and fill the GPU's memory.
+
+    Args:
+        asked: the model and what it is fed.
+        settings: BATCH_SIZE, PACKING, COMPILE, LORA_R and VRAM_LIMIT_GB are read.
         steps: optimizer steps that are planned.
     """
-    device = next(scored.parameters()).device
-    batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    with torch.autocast("cuda", dtype=torch.bfloat16):
-        given, how = _first_input(scored, layers, batch)
-        wanted = settings.compile == "true" or (settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
-        said = _compiled(layers, given, how) if wanted else "not compiled"
-        taken = layers.taken(given, how)
-    trained = sum(part.numel() for part in scored.parameters() if part.requires_grad)
-    vocabulary = scored.vocabulary
-    need = Need(
-        still=torch.cuda.memory_allocated() + (ADAM_BYTES - 4) * trained,  # the weights themselves are there
-        layers=len(layers.all),
-        state=given[0].numel() * given[0].element_size(),
-        layer=taken,
-        head=HEAD_BYTES * min(LOGITS_AT_ONCE, batch["targets"].numel() * vocabulary),
-    )
-    del given, how, batch
+    layers, trained = asked.layers, sum(part.numel() for part in asked.scored.parameters() if part.requires_grad)
+    torch.cuda.empty_cache()
+    limit = filled_gib(settings, (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / GIB) * GIB
+    shaped = need_of(asked.size, settings, in_4bit=asked.in_4bit, window=asked.window)
+    need = replace(shaped, still=_still(trained))
+    among = at_once(settings, asked.window, asked.tokens)
+    how = filling(need, limit, tokens=asked.window, step=asked.tokens, among=among, table=asked.table)
+    if how.hosted:
+        asked.host()
+    wanted = settings.compile == "true" or (settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
+    for windows in range(how.windows, 0, -1):
+        state, taken, said = _measured(asked, windows, compiled=wanted)
+        need = replace(shaped.windows(windows), still=_still(trained), state=state, layer=taken)
+        if need.peak(0) <= limit or windows == among[0]:
+            break
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
-    limit = filled_gib(settings, free / GIB) * GIB
     layers.keeps = need.keeps(limit)
     forecast = need.peak(layers.keeps) / GIB
+    place = ", input embeddings in the host's memory" if how.hosted else ""
     return Fitted(
+        windows,
         forecast,
-        f"{len(layers.all)} layers, {said}, of which {layers.keeps} keep their activations "
-        f"({taken.kept / 2**20:.0f} MiB each) and the others compute them again: "
+        f"{windows} window(s) of {asked.window} tokens at once{place}; {len(layers.all)} layers, {said}, of which "
+        f"{layers.keeps} keep their activations ({taken.kept / 2**20:.0f} MiB each) and the others compute them again: "
         f"{forecast:.2f} GiB expected of {limit / GIB:.2f}",
     )
+
+
+def _still(trained: int) -> int:
+    """What lies there all the time: what does now, and gradients and moments of what is trained."""
+    return int(torch.cuda.memory_allocated()) + (ADAM_BYTES - 4) * trained
+
+
+def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str]:
+    """Bytes of a layer's input, what one layer takes, and whether it is compiled, or why not."""
+    device = next(asked.scored.parameters()).device
+    batch = {name: tensor.to(device) for name, tensor in asked.batch(windows).items()}
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        given, how = _first_input(asked.scored, asked.layers, batch)
+        said = _compiled(asked.layers, given, how) if compiled else "not compiled"
+        return given[0].numel() * given[0].element_size(), asked.layers.taken(given, how), said
 
 
 def _compiled(layers: Layers, given: tuple[Any, ...], how: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import transformers
 from torch.utils.checkpoint import checkpoint
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sluicegate.models.memory import LayerNeed
 
@@ -35,8 +35,10 @@ class Layers:
     def __init__(self, model: Any) -> None:
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         decoder = inner.get_decoder() if hasattr(inner, "get_decoder") else inner
-        self.all = [part for part in decoder.modules() if isinstance(part, GradientCheckpointingLayer)]
+        self.all = [part for part in decoder.modules() if isinstance(part, transformers.GradientCheckpointingLayer)]
         self.keeps = 0
+        # Random states are kept for what is computed again only where something is drawn: it takes the processor long.
+        self._draws = any(_drops(part) for layer in self.all for part in layer.modules())
         self._run: Callable[..., Any] = _plain
         self._seen: dict[str, Any] | None = None
         for place, layer in enumerate(self.all):
@@ -55,7 +57,7 @@ class Layers:
                 self._seen |= {"": given, **how}
             again = place < len(self.all) - self.keeps and layer.training and torch.is_grad_enabled()
             if again:
-                return checkpoint(self._run, layer, *given, use_reentrant=False, **how)
+                return checkpoint(self._run, layer, *given, use_reentrant=False, preserve_rng_state=self._draws, **how)
             return self._run(layer, *given, **how)
 
         return forward
@@ -91,6 +93,12 @@ class Layers:
             layer.zero_grad(set_to_none=True)
             del out, start
         return LayerNeed(kept, peak - kept)
+
+
+def _drops(part: Any) -> bool:
+    """Whether a module drops values at random: as a module that does so, or by a rate that it hands to a function."""
+    rates = [value for name, value in vars(part).items() if "drop" in name and isinstance(value, float)]
+    return any(rate > 0 for rate in [*rates, getattr(part, "p", 0.0)] if isinstance(rate, float | int))
 
 
 def _plain(layer: Any, *given: Any, **how: Any) -> Any:

@@ -12,7 +12,7 @@ import torch
 from sluicegate.errors import UserError
 from sluicegate.jsonl import read_text
 from sluicegate.models.base import Source, quiet, readable
-from sluicegate.models.memory import GIB, Size
+from sluicegate.models.memory import GIB, Size, filled_gib
 from sluicegate.settings import TrainSettings
 
 
@@ -63,6 +63,13 @@ def free_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0]) / GIB
     return float(psutil.virtual_memory().available) / GIB
+
+
+def room_gib(settings: TrainSettings, device: torch.device) -> float:
+    """What a training in this process may take of the device's memory, in GiB: what is free, and what it has."""
+    if device.type == "cuda":
+        return filled_gib(settings, free_gib(device) + torch.cuda.memory_reserved(device) / GIB)
+    return free_gib(device) + psutil.Process().memory_info().rss / GIB
 
 
 def tokenizer_of(source: Source) -> Any:

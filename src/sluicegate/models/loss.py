@@ -26,6 +26,7 @@ class SummedLoss(Module):  # type: ignore[misc]
         autocast: precision that the trials run in, None for the model's own.
 
     Attributes:
+        has_body: whether its logits are what the head makes of the body's output.
         packs: whether the model keeps samples apart that stand one behind the other in a row.
         vocabulary: logits of a token.
     """
@@ -37,6 +38,7 @@ class SummedLoss(Module):  # type: ignore[misc]
         # Kept in a tuple, or torch would list the same parameters under several names.
         self._parts = (inner, *_decoder_and_head(inner, autocast))
         self._picks = "logits_to_keep" in inspect.signature(inner.forward).parameters
+        self.has_body = self._parts[1] is not None
         self.packs = _packs(self._parts[1], autocast)
         self.vocabulary = int(inner.config.get_text_config().vocab_size)
 
@@ -47,6 +49,8 @@ class SummedLoss(Module):  # type: ignore[misc]
         targets: torch.Tensor,
         positions: torch.Tensor | None = None,
         bounds: torch.Tensor | None = None,
+        *,
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Sum of the target tokens' losses, a scalar.
 
@@ -60,6 +64,7 @@ class SummedLoss(Module):  # type: ignore[misc]
             targets: [N] the tokens they are to predict.
             positions: [B, T] of each token in its sample; None where each row is one sample.
             bounds: [S + 1] where each sample of the one row starts, and its end; only with positions.
+            states: [B, T, H] the tokens' embeddings, where the model has none at hand; only where `has_body`.
         """
         inner, decoder, head = self._parts
         if decoder is None:
@@ -68,15 +73,23 @@ class SummedLoss(Module):  # type: ignore[misc]
             logits = inner(input_ids=ids, use_cache=False, **picked).logits
             places = torch.searchsorted(columns, rows % ids.shape[1]) if self._picks else rows % ids.shape[1]
             return _summed(logits[rows // ids.shape[1], places], targets)
-        hidden = _hidden(decoder, ids, positions, bounds)
+        hidden = _hidden(decoder, ids, positions, bounds, states)
         return sliced_loss(hidden.flatten(0, 1)[rows], head, targets)
 
 
-def _hidden(decoder: Any, ids: torch.Tensor, positions: torch.Tensor | None, bounds: torch.Tensor | None) -> Any:
+def _hidden(
+    decoder: Any,
+    ids: torch.Tensor,
+    positions: torch.Tensor | None,
+    bounds: torch.Tensor | None,
+    states: torch.Tensor | None = None,
+) -> Any:
     apart = {} if positions is None else {"position_ids": positions}
     if bounds is not None:
         apart["cu_seq_lens_q"] = bounds
-    return decoder(input_ids=ids, use_cache=False, **apart).last_hidden_state
+    # That they want a gradient, as what a model looks up itself does, spares compiled layers a graph of their own.
+    given = {"input_ids": ids} if states is None else {"inputs_embeds": states.requires_grad_(torch.is_grad_enabled())}
+    return decoder(**given, use_cache=False, **apart).last_hidden_state
 
 
 def sliced_loss(

@@ -1,14 +1,15 @@
 """Whether a base model is loaded in 4-bit, and the memory that training takes: pure arithmetic.
 
 It knows sizes, not models: counts come from a model without weights, free memory from the device. `Need` is the sum of
-what must lie in a GPU's memory at once, and how many layers may keep their activations within a limit. A training puts
-into it what one layer is measured to take (`fitting`), a forecast what its shape says.
+what must lie in a GPU's memory at once, `filling` the fastest way to fill a limit: windows at once, layers that keep
+their activations, and whether the input embeddings wait in the host's memory. A training puts into them what one layer
+is measured to take (`fitting`), a forecast what its shape says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sluicegate.errors import UserError
 from sluicegate.settings import TrainSettings
@@ -26,8 +27,21 @@ HEAD_BYTES = 14
 """Of a logit held: in bf16, in fp32 and once more while they are summed, and its gradient in fp32 and bf16."""
 SLACK = 0.9
 """Share of the free memory that may be planned for before anything is loaded."""
-FILLED = 0.94
-"""Share of a GPU's memory that layers may fill; the rest is what the allocator cannot use."""
+RESERVED = 1.05
+"""Memory that is held over memory that is in use: what the allocator cannot use of it. 1.04 in an 8B training that had
+room, 1.07 in one that filled 7 GiB (H200)."""
+FILLED = 0.95
+"""Share of a GPU's memory that a training may hold. 0.98 was too much: at 11 GiB a micro-batch had to be halved."""
+PASSES = 3
+"""Times that a token goes through a frozen model's layers where none is kept: forward, again, and back."""
+FIXED_TOKENS = 1000
+"""Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, to launch.
+
+An 8B loop in 4-bit took 237 ms for 2,048 tokens at once and 720 for 8,192 (H200, every layer computed again)."""
+AT_ONCE = 16_384
+"""Tokens beyond which a larger micro-batch is no faster to speak of."""
+HOSTED = 1.02
+"""Times that a step takes as long where the input embeddings come from the host's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,9 @@ class Need:
     def peak(self, keeps: int) -> int:
         """Most at once with so many layers kept: at the loss, in a kept layer's backward, in one computed again.
 
-        >>> need = Need(still=100, layers=4, state=1, layer=LayerNeed(kept=10, working=5), head=3)
+        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30)
         >>> need.peak(0), need.peak(1), need.peak(4)
-        (119, 118, 145)
+        (1249, 1239, 1522)
         """
         again = self.layers - keeps
         kept = again * self.state + keeps * self.layer.kept
@@ -75,15 +89,67 @@ class Need:
             most = max(most, kept + self.layer.working)
         if again:
             most = max(most, again * self.state + self.layer.kept + self.layer.working)
-        return self.still + most
+        return int(RESERVED * (self.still + most))
 
     def keeps(self, limit: float) -> int:
         """Most layers that can be kept within so many bytes; 0 where even that is too much.
 
-        >>> Need(still=100, layers=4, state=1, layer=LayerNeed(kept=10, working=5), head=3).keeps(128)
+        >>> Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30).keeps(1350)
         2
         """
         return next((count for count in range(self.layers, 0, -1) if self.peak(count) <= limit), 0)
+
+    def windows(self, count: int) -> Need:
+        """Of so many windows at once, where this is of one."""
+        layer = LayerNeed(self.layer.kept * count, self.layer.working * count)
+        head = max(self.head, min(self.head * count, HEAD_BYTES * LOGITS_AT_ONCE))
+        return replace(self, state=self.state * count, layer=layer, head=head)
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How a training fills a GPU's memory.
+
+    Args:
+        windows: of tokens at once.
+        keeps: layers that keep their activations.
+        hosted: whether the input embeddings lie in the host's memory.
+    """
+
+    windows: int
+    keeps: int
+    hosted: bool
+
+
+def filling(need: Need, limit: float, *, tokens: int, step: float, among: range, table: int = 0) -> Filling:
+    """The fastest of what fits within a limit; where nothing does, what takes least.
+
+    A step takes as long as its tokens and `FIXED_TOKENS` more a micro-batch, once for each pass; a kept layer spares
+    one pass.
+
+    >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30)
+    >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
+    Filling(windows=2, keeps=2, hosted=True)
+
+    Args:
+        need: of one window, the input embeddings on the GPU.
+        limit: bytes.
+        tokens: of a window.
+        step: tokens of a step.
+        among: windows that may be at once, the fewest first.
+        table: bytes of the input embeddings, where they may wait in the host's memory; else 0.
+    """
+    found: list[tuple[float, int, Filling]] = []
+    for hosted in (False, True)[: 2 if table else 1]:
+        for count in among:
+            asked = replace(need, still=need.still - hosted * table).windows(count)
+            if asked.peak(0) > limit:
+                break
+            keeps = asked.keeps(limit)
+            passes = PASSES - keeps / need.layers
+            time = passes * (step + -(-step // (count * tokens)) * FIXED_TOKENS) * (HOSTED if hosted else 1.0)
+            found.append((time, count, Filling(count, keeps, hosted)))
+    return min(found, key=lambda row: row[:2])[2] if found else Filling(among[0], 0, bool(table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +172,12 @@ class Size:
     widest: int
     vocabulary: int
 
+    @property
+    def table(self) -> int:
+        """Weights of the input embeddings where the head has its own; 0 where both are one."""
+        one = self.vocabulary * self.width
+        return one if self.parameters - self.linear >= 2 * one else 0
+
 
 def forecast_gib(
     size: Size, settings: TrainSettings, *, in_4bit: bool, window: int, gpu: bool, limit_gib: float | None = None
@@ -113,23 +185,59 @@ def forecast_gib(
     """Memory for weights, adapters, their optimizer and one micro-batch of full windows, in GiB.
 
     Args:
+        size: of the model.
+        settings: BATCH_SIZE, GRADIENT_ACCUMULATION_STEPS, PACKING and LORA_* are read.
+        in_4bit: whether frozen weights are NF4.
         window: most tokens of a sample.
         gpu: there a layer's input is kept and the rest is computed again; on a CPU all is kept.
-        limit_gib: of the GPU's memory, which kept layers fill; None: no layer is kept.
+        limit_gib: of the GPU's memory, which is filled; None: what BATCH_SIZE windows take at the least.
     """
-    tokens = settings.batch_size * window
-    plain = 2 if gpu and settings.lora_r else 4
-    trained = settings.lora_r * size.rows_and_columns if settings.lora_r else size.parameters
-    weights = trained * ADAM_BYTES
-    if settings.lora_r:
-        small = size.parameters - size.linear
-        weights += int(small * plain + size.linear * (NF4_BYTES if in_4bit else plain))
-    logits = min(tokens * size.vocabulary, LOGITS_AT_ONCE)
     if not gpu:
+        tokens = settings.batch_size * window
         block = tokens * (8 * size.width + 4 * size.widest) * 4
+        logits = min(tokens * size.vocabulary, LOGITS_AT_ONCE)
+        plain = 4
+        weights = _weights(size, settings, in_4bit=in_4bit, plain=plain)
         return (weights + block * size.layers + logits * (plain + 12)) / GIB
-    need = Need(weights, size.layers, tokens * size.width * plain, _layer(size, settings, tokens), logits * HEAD_BYTES)
-    return need.peak(need.keeps(limit_gib * GIB) if limit_gib else 0) / GIB
+    need = need_of(size, settings, in_4bit=in_4bit, window=window)
+    if limit_gib is None:
+        return need.windows(settings.batch_size).peak(0) / GIB
+    step = settings.batch_size * settings.gradient_accumulation_steps * window
+    table = 2 * size.table if settings.lora_r else 0
+    among = at_once(settings, window, step)
+    how = filling(need, limit_gib * GIB, tokens=window, step=step, among=among, table=table)
+    still = need.still - how.hosted * table
+    return replace(need, still=still).windows(how.windows).peak(how.keeps) / GIB
+
+
+def need_of(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int) -> Need:
+    """What a step on one window takes on a GPU, by the model's shape."""
+    plain = 2 if settings.lora_r else 4
+    return Need(
+        still=int(_weights(size, settings, in_4bit=in_4bit, plain=plain)),
+        layers=size.layers,
+        state=window * size.width * plain,
+        layer=layer_need(size, settings, window),
+        head=min(window * size.vocabulary, LOGITS_AT_ONCE) * HEAD_BYTES,
+    )
+
+
+def _weights(size: Size, settings: TrainSettings, *, in_4bit: bool, plain: int) -> float:
+    """Bytes of all weights, and of gradients and moments of the trained ones; `plain`: of a frozen one outside NF4."""
+    if not settings.lora_r:
+        return size.parameters * ADAM_BYTES
+    frozen = (size.parameters - size.linear) * plain + size.linear * (NF4_BYTES if in_4bit else plain)
+    return settings.lora_r * size.rows_and_columns * ADAM_BYTES + frozen
+
+
+def at_once(settings: TrainSettings, window: int, step: float) -> range:
+    """Windows that a micro-batch may have, of a step with so many tokens.
+
+    Samples side by side are BATCH_SIZE; packed, whatever is fastest, since a step's loss does not depend on it.
+    """
+    if settings.packing == "false":
+        return range(settings.batch_size, settings.batch_size + 1)
+    return range(1, 1 + max(1, min(-(-int(step) // window), AT_ONCE // window)))
 
 
 def filled_gib(settings: TrainSettings, free_gib: float) -> float:
@@ -137,7 +245,7 @@ def filled_gib(settings: TrainSettings, free_gib: float) -> float:
     return FILLED * min(free_gib, settings.vram_limit_gb or free_gib)
 
 
-def _layer(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
+def layer_need(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
     """What a compiled layer takes on a GPU.
 
     Inputs of linear layers are kept in bf16, and with dropout what each adapter sees. An 8B layer was measured at 140

@@ -219,7 +219,8 @@ def _first_state(training: Training, run: Run, *, begun: bool) -> State:
     path = checkpoint.newest(model_dir) if begun else None
     if path is None:
         # What a finished training goes on from may stay the best.
-        return State(0, at_once(settings), validated=settings.init_from is None)
+        first = training.learner.facts.at_once or at_once(settings)
+        return State(0, first, validated=settings.init_from is None)
     found = checkpoint.read(path)
     restore(training, found)
     if main:

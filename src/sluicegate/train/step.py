@@ -19,6 +19,8 @@ import torch
 from sluicegate.console import say
 from sluicegate.errors import UserError
 from sluicegate.models import Example, Learner
+from sluicegate.models.loading import room_gib
+from sluicegate.models.room import what_fits
 from sluicegate.settings import TrainSettings
 from sluicegate.train.batches import Schedule, learning_rate, share
 
@@ -132,6 +134,7 @@ def gradients(
             # Gradients are averaged over the processes, and a sum is wanted.
             accelerator.backward(part * (processes * scale))
         loss += part.detach()
+        del part  # with what its graph still holds, before the next micro-batch is read
     return loss
 
 
@@ -209,12 +212,16 @@ def _smaller(training: Training, micro_batch: int) -> int:
 
 
 def _out_of_memory(training: Training, micro_batch: int, where: str) -> UserError:
+    learner, device = training.learner, training.accelerator.device
+    fits = what_fits(
+        learner.size, training.settings, in_4bit=learner.facts.loaded_in_4bit, gpu=device.type == "cuda",
+        room_gib=room_gib(training.settings, device),
+    )  # fmt: skip
     return UserError(
         f"out of memory with {micro_batch} sample(s) at once {where}".rstrip(),
         wanted="memory for the model, its optimizer and a micro-batch",
-        seen=f"forecast {training.learner.facts.forecast_gib:.2f} GiB, and no more was free",
-        mend="lower BATCH_SIZE (raise GRADIENT_ACCUMULATION_STEPS), MAX_SEQ_LENGTH or LORA_R, or LOAD_IN_4BIT=true, "
-        "under another MODEL_NAME",
+        seen=f"forecast {learner.facts.forecast_gib:.2f} GiB, and no more was free",
+        mend=f"{fits}; under another MODEL_NAME",
     )
 
 
@@ -225,7 +232,11 @@ def peak_bytes() -> int:
 
 def _on_device(training: Training, batch: Sequence[Example], micro_batch: int) -> dict[str, Any]:
     device = training.accelerator.device
-    return {name: tensor.to(device) for name, tensor in training.learner.batch(batch, micro_batch).items()}
+    # Not waiting for the copies lets the next kernels be launched while the device is still at the last.
+    return {
+        name: tensor.to(device, non_blocking=True)
+        for name, tensor in training.learner.batch(batch, micro_batch).items()
+    }
 
 
 def refuse_not_finite(what: str, value: float, step: int) -> None:

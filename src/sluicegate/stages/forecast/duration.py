@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluicegate.models import memory
 from sluicegate.models.memory import Size
 from sluicegate.stages.forecast import priors
 from sluicegate.stages.forecast.counts import an_answer, tokens_trained
@@ -117,12 +118,26 @@ def _generate(stage: Stage, arm: str) -> Figure:
     """Seconds of all answers of one model, loading included."""
     seen = stage.measured
     each, basis = _batch(stage, arm), "prior"
-    rate = seen.seconds_a_batch(stage.study, arm)
+    rate = seen.seconds_a_batch(stage.study, arm, _at_once(stage, arm))
     if rate is not None:
         each, basis = _between(rate.value, rate.most, SPEED_RATIO), rate.basis
     start = _start(stage.arms[arm], seen.generate_start(arm))
-    batches = -(-stage.answers // stage.study.generate.batch_size)
+    batches = -(-stage.answers // _at_once(stage, arm))
     return Figure(None if each is None or start is None else start + each * batches, basis)
+
+
+def _at_once(stage: Stage, arm: str) -> int:
+    """Answers side by side: what the study says, or what the machine's memory has room for beside the weights."""
+    asked, trained, machine = stage.study.generate, stage.arms[arm], stage.machines["generate"]
+    if asked.batch_size:
+        return asked.batch_size
+    most = priors.ROWS[bool(machine.gpu) and trained.settings.model_kind == "causal"]
+    if trained.shape is None or not trained.shape.kept or not machine.gpu or machine.gib is None:
+        return most
+    size = trained.shape.size
+    weights = size.linear * (memory.NF4_BYTES if trained.in_4bit else 2) + 2 * (size.parameters - size.linear)
+    each = 2 * trained.shape.kept * (stage.work.questions[arm].prompt.expected + asked.max_new_tokens)
+    return max(1, min(most, int((memory.SLACK * machine.gib * memory.GIB - weights) / each)))
 
 
 def _between(low: float, high: float, ratio: float) -> Span:
@@ -133,7 +148,7 @@ def _between(low: float, high: float, ratio: float) -> Span:
 def _batch(stage: Stage, arm: str) -> Span | None:
     """Seconds of one batch of answers: its prompts read, then a token of each at a time until the longest ends."""
     asked = stage.study.generate
-    rows = min(asked.batch_size, max(1, stage.answers))
+    rows = min(_at_once(stage, arm), max(1, stage.answers))
     prompts = -(-rows // stage.plan.draws)
     return _decoded(stage, arm, "generate", prompts=prompts, rows=rows, most=asked.max_new_tokens)
 

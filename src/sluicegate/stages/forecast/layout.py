@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sluicegate.models import memory
+from sluicegate.models import memory, pair_memory
+from sluicegate.models.memory import Size
+from sluicegate.models.pair_memory import PairSize
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import shapes
 from sluicegate.stages.forecast.machines import Speed
@@ -78,12 +80,21 @@ def _trained(study: Study, settings: TrainSettings, samples: int, machine: Speed
     # Where the memory is unknown, `auto` keeps the weights as they are.
     free = math.inf if machine.gib is None else machine.gib
     window = min(settings.max_seq_length, shape.positions)
-    in_4bit, _ = memory.decide(settings, shape.size, window=window, gpu=bool(machine.gpu), free_gib=free)
+    gpu, forecast = bool(machine.gpu), forecast_of(shape.size)
+    in_4bit, _ = memory.decide(settings, shape.size, window=window, gpu=gpu, free_gib=free, forecast=forecast)
     return Trained(settings, done, shape, in_4bit)
 
 
+def forecast_of(size: Size) -> Callable[..., float]:
+    """The memory forecast for models of such a shape, as their training uses it."""
+    return pair_memory.forecast_gib if isinstance(size, PairSize) else memory.forecast_gib
+
+
 def _shape(settings: TrainSettings) -> Shape | None:
-    return shapes.find(settings.base_model, settings.model_kind)
+    found = shapes.find(settings.base_model, settings.model_kind)
+    if found is None or not isinstance(found.size, PairSize) or settings.dual_memory is None:
+        return found
+    return replace(found, size=replace(found.size, sources=2 if settings.dual_memory == "both" else 1))
 
 
 def weights(trained: Trained) -> int:

@@ -103,13 +103,13 @@ class Measured:
 
         return self._first(ask)
 
-    def seconds_a_batch(self, wanted: Study, arm: str) -> Rate | None:
-        """Of a full batch of answers: as long as the batches that were, or longer in proportion to its rows."""
-        size, limit = wanted.generate.batch_size, wanted.generate.max_new_tokens
+    def seconds_a_batch(self, wanted: Study, arm: str, size: int) -> Rate | None:
+        """Of a full batch of `size` answers: as long as the batches that were, or longer in proportion to its rows."""
+        asked = wanted.generate.batch_size, wanted.generate.max_new_tokens
         for attempt in self.attempts:
             told = attempt.study.generate
             models = [model for model in attempt.of(arm) if model.answers and model.decoding > 0]
-            if models and (told.batch_size, told.max_new_tokens) == (size, limit):
+            if models and (told.batch_size, told.max_new_tokens) == asked:
                 answers, seconds = sum(model.answers for model in models), sum(model.decoding for model in models)
                 batches = sum(-(-model.answers // size) for model in models)
                 return Rate(

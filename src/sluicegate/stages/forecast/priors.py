@@ -47,14 +47,17 @@ MADE_S = Span(4, 8, 20)
 DECODE_LAYER_S, DECODE_LAYER_NF4_S = Span(0.0007, 0.0013, 0.003), Span(0.0012, 0.0024, 0.0045)
 """One layer, one token of a whole batch on a GPU, with adapters: 43.7 ms and 78 to 92 ms a token for 32 layers in the
 H200 runs, at 1, 8 and 32 answers at once."""
+ROWS = {True: 256, False: 64}
+"""Answers at once where a study leaves it open: of a causal model on a GPU, and of all else; as `generate` has it."""
 CPU_DECODE_LAYER_S = Span(0.0008, 0.0023, 0.007)
 """The demo took 12 ms a token of 64 answers, 4.6 ms of them arithmetic."""
 PROGRAM_S = Span(0.003, 0.02, 0.4)
 """One answer judged by one core: demo 5 ms, 55 ms with an interpreter each, seconds where programs hang."""
-VRAM = Span(0.95, 1.03, 1.2)
-"""Peak of GPU memory over `models.memory`'s forecast of what a training must take: 1.01 to 1.06 in four H100 runs."""
+VRAM = Span(0.93, 1.0, 1.15)
+"""Peak of GPU memory over `models.memory`'s forecast of what a training must take: 0.96 to 1.03 in three H100 and two
+H200 runs."""
 FILLED_RATIO = 1.06
-"""By how much the peak of a training that fills the GPU may be off what it fills: 1.01 to 1.06 in four H100 runs."""
+"""By how much the peak of a training that fills the GPU may be off what it fills."""
 TOKENIZER_BYTES, TINY_TOKENIZER_BYTES = Span(2e6, 12e6, 20e6), Span(2e4, 4e4, 1e5)
 MADE_BYTES = Span(3.4, 4, 5)
 """A weight of a base made on the spot, fp32; how many it has depends on the vocabulary that the texts make."""

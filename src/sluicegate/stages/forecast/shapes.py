@@ -15,6 +15,7 @@ from typing import Any
 from sluicegate.errors import UserError
 from sluicegate.jsonl import read_text
 from sluicegate.models.memory import Size
+from sluicegate.models.pair_memory import PairSize
 
 TINY: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 3,
@@ -54,11 +55,19 @@ GATED = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"})
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A base model: its size, the tokens that it can see at once, and whether it is made on the spot."""
+    """A base model.
+
+    Args:
+        size: its shape.
+        positions: tokens that it can see at once.
+        made: whether it is made on the spot.
+        kept: keys and values of a token, over all layers, that a decoder keeps; 0 of an encoder-decoder.
+    """
 
     size: Size
     positions: int
     made: bool = False
+    kept: int = 0
 
 
 def find(base: str, kind: str = "causal") -> Shape | None:
@@ -79,7 +88,8 @@ def find(base: str, kind: str = "causal") -> Shape | None:
     size = measure(config, kind) if config else None
     if config is None or size is None:
         return None
-    return Shape(size, int(config.get("max_position_embeddings") or 2**31), made=made(base))
+    kept = 0 if "d_model" in config else 2 * size.layers * _keys(config)
+    return Shape(size, int(config.get("max_position_embeddings") or 2**31), made=made(base), kept=kept)
 
 
 def made(base: str) -> bool:
@@ -114,9 +124,7 @@ def _decoder(config: Mapping[str, Any]) -> Size:
     """Weights of a gated decoder: four attention matrices, three of the feed-forward, two norms a layer."""
     width, inner, layers = (int(config[key]) for key in ("hidden_size", "intermediate_size", "num_hidden_layers"))
     heads, tokens = int(config["num_attention_heads"]), int(config["vocab_size"])
-    of_head = int(config.get("head_dim") or width // heads)
-    keys = int(config.get("num_key_value_heads") or heads) * of_head
-    queries = heads * of_head
+    keys, queries = _keys(config), heads * _of_head(config)
     matrices = [(width, queries), (width, keys), (width, keys), (queries, width), *[(width, inner)] * 2, (inner, width)]
     linear = layers * sum(rows * columns for rows, columns in matrices)
     tables = 1 if config.get("tie_word_embeddings") else 2
@@ -131,7 +139,16 @@ def _decoder(config: Mapping[str, Any]) -> Size:
     )
 
 
-def _encoder_decoder(config: Mapping[str, Any], encoders: int = 1) -> Size:
+def _of_head(config: Mapping[str, Any]) -> int:
+    return int(config.get("head_dim") or int(config["hidden_size"]) // int(config["num_attention_heads"]))
+
+
+def _keys(config: Mapping[str, Any]) -> int:
+    """Values of a token's keys in one layer."""
+    return int(config.get("num_key_value_heads") or config["num_attention_heads"]) * _of_head(config)
+
+
+def _encoder_decoder(config: Mapping[str, Any], encoders: int = 1) -> PairSize:
     """Weights of a T5: one table of tokens, relative positions once a stack, a second attention in the decoder.
 
     Of a dual encoder: two stacks of encoder layers, and two fusions of four matrices with their biases.
@@ -149,7 +166,7 @@ def _encoder_decoder(config: Mapping[str, Any], encoders: int = 1) -> Size:
     tables = 1 if config.get("tie_word_embeddings", True) else 2
     sums = (encoder + 2 * decoder) * 4 * (width + queries) + (encoder + decoder) * ways * (width + inner)
     sums += fused * 2 * width
-    return Size(
+    return PairSize(
         parameters=linear + norms + buckets + tables * tokens * width,
         linear=linear,
         rows_and_columns=sums,
@@ -157,4 +174,7 @@ def _encoder_decoder(config: Mapping[str, Any], encoders: int = 1) -> Size:
         width=width,
         widest=max(inner, queries),
         vocabulary=tokens,
+        writers=decoder,
+        heads=heads,
+        sources=2 if config.get("memory") == "both" else 1,
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from sluicegate.models import memory
+from sluicegate.models import memory, pair_memory
+from sluicegate.models.pair_memory import PairSize
 from sluicegate.stages.forecast import priors
 from sluicegate.stages.forecast.counts import tokens_generated
-from sluicegate.stages.forecast.layout import Figure, Stage, Trained, made, of_all, summed, weights
+from sluicegate.stages.forecast.layout import Figure, Stage, Trained, forecast_of, made, of_all, summed, weights
 from sluicegate.stages.forecast.priors import DISK_RATIO, MEMORY_RATIO
 from sluicegate.stages.forecast.records import Quantity
 from sluicegate.stages.forecast.shapes import Shape
 from sluicegate.stages.forecast.span import NOTHING, Span, around, exactly
+
+HALVED = ("batch_size", "rl_batch", "rl_prompts")
+"""What the training of an encoder-decoder takes less of at once where memory runs out; it fills nothing."""
 
 
 def vram(stage: Stage) -> Figure:
@@ -25,20 +29,27 @@ def vram(stage: Stage) -> Figure:
         ratio = stage.measured.memory_ratio(arm)
         seen = around(ratio.value, MEMORY_RATIO) if ratio else priors.VRAM
         span = (seen * needed).at_least(around(filled, priors.FILLED_RATIO)) if filled > needed else seen * needed
-        figures.append(Figure(span, ratio.basis if ratio else "models.memory"))
+        figures.append(
+            Figure(
+                span, ratio.basis if ratio else forecast_of(trained.shape.size).__module__.removeprefix("sluicegate.")
+            )
+        )
     return max(figures, key=lambda figure: figure.span.expected if figure.span else 0.0)
 
 
 def _training_gib(trained: Trained, shape: Shape, limit: float | None) -> float:
-    """Peak of a training that fills a GPU of so many GiB; None: of one that takes no more than it must."""
-    return memory.forecast_gib(
-        shape.size,
-        trained.settings,
-        in_4bit=trained.in_4bit,
-        window=min(trained.settings.max_seq_length, shape.positions),
-        gpu=True,
-        limit_gib=limit and memory.filled_gib(trained.settings, limit),
-    )
+    """Peak of a training on a GPU of so many GiB, which it fills; None: of one that takes no more than it must."""
+    settings, window = trained.settings, min(trained.settings.max_seq_length, shape.positions)
+    filled = limit and memory.filled_gib(settings, limit)
+    if not isinstance(shape.size, PairSize):
+        return memory.forecast_gib(
+            shape.size, settings, in_4bit=trained.in_4bit, window=window, gpu=True, limit_gib=filled
+        )
+    while True:
+        need = pair_memory.forecast_gib(shape.size, settings, in_4bit=trained.in_4bit, window=window, gpu=True)
+        if max(getattr(settings, name) for name in HALVED) == 1 or (filled and need <= filled):
+            return need
+        settings = settings.model_copy(update={name: -(-getattr(settings, name) // 2) for name in HALVED})
 
 
 def fits(stage: Stage, peak: Quantity) -> str:

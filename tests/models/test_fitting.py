@@ -1,0 +1,93 @@
+"""How memory is filled: the device is played, since its figures are all that is asked of it."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from sluicegate.models import fitting
+from sluicegate.models.memory import GIB, LayerNeed, Size
+from sluicegate.settings import TrainSettings
+
+pytestmark = pytest.mark.torch
+MIB = 2**20
+SIZE = Size(
+    parameters=10**9, linear=8 * 10**8, rows_and_columns=10**6, layers=16, width=2048, widest=8192, vocabulary=48_000
+)
+
+
+class _Layers:
+    all: tuple[int, ...] = tuple(range(16))
+    keeps = 0
+
+
+class _Scored:
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [torch.nn.Parameter(torch.zeros(1000)), torch.nn.Parameter(torch.zeros(9), requires_grad=False)]
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Bytes of a GPU with 4 GiB free, of which 1 is allocated."""
+    has: dict[str, float] = {"free": 4.0 * GIB, "allocated": 1.0 * GIB}
+    played = {
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda: None,
+        "mem_get_info": lambda: (has["free"], 5 * GIB),
+        "memory_reserved": lambda: 0,
+        "memory_allocated": lambda: has["allocated"],
+    }
+    for name, value in played.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    return has
+
+
+def _fit(monkeypatch: pytest.MonkeyPatch, *, limit: float, kept: int, table: int = 0, tokens: float = 8000.0) -> Any:
+    """The result, windows in the order they were measured, whether the table was hosted, layers kept."""
+    tried: list[int] = []
+    hosted: list[bool] = []
+
+    def measured(_: Any, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str]:
+        tried.append(windows)
+        return 4 * MIB * windows, LayerNeed(kept * windows, kept * windows), "compiled" if compiled else "not compiled"
+
+    def host() -> None:
+        hosted.append(True)
+
+    monkeypatch.setattr(fitting, "_measured", measured)
+    layers = _Layers()
+    asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, tokens, table, lambda _: {}, host)  # type: ignore[arg-type]
+    settings = TrainSettings.model_construct(
+        lora_r=16, lora_dropout=0.0, vram_limit_gb=limit, packing="true", compile="auto", batch_size=1
+    )
+    return fitting.fit(asked, settings, steps=100), tried, bool(hosted), layers.keeps
+
+
+def test_a_small_limit_takes_few_windows_and_a_large_one_keeps_layers(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, _, _, few = _fit(monkeypatch, limit=2.0, kept=60 * MIB)
+    large, _, _, all_of_them = _fit(monkeypatch, limit=4.0, kept=60 * MIB)
+    assert small.windows < large.windows or few < all_of_them
+    assert small.forecast_gib <= 0.95 * 2.0 and large.forecast_gib <= 0.95 * 4.0
+    assert "window(s) of 1000 tokens at once" in small.told and "compiled" in small.told
+
+
+def test_where_a_layer_takes_more_than_its_shape_says_fewer_windows_are_taken(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, tried, _, _ = _fit(monkeypatch, limit=2.2, kept=60 * MIB)
+    assert tried == [plain.windows]
+    greedy, tried, _, _ = _fit(monkeypatch, limit=2.2, kept=200 * MIB)
+    assert tried == list(range(tried[0], greedy.windows - 1, -1)) and len(tried) > 1
+    assert greedy.windows < plain.windows
+    assert greedy.forecast_gib <= 0.95 * 2.2
+
+
+def test_the_input_embeddings_go_to_the_host_when_memory_is_short_and_not_before(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = 300 * MIB
+    assert _fit(monkeypatch, limit=1.4, kept=60 * MIB, table=table)[2]
+    device["free"] = 40.0 * GIB
+    assert not _fit(monkeypatch, limit=40.0, kept=60 * MIB, table=table)[2]
