@@ -34,16 +34,16 @@ NF4_ON_CPU = Span(2.0, 4.0, 10.0)
 CHECKPOINT_BYTES = 12
 """Of a trained weight in a checkpoint: itself and two moments, fp32."""
 WRITE_BYTES_S, READ_BYTES_S = Span(0.2e9, 1e9, 3e9), Span(0.3e9, 1.2e9, 4e9)
-START_S = Span(4, 9, 25)
-"""Interpreter, torch, transformers, tokenizer, of a step that trains or generates: demo 6.3 to 13 s, the H200 runs
-19 to 26 s with 16 GB of weights."""
+START_S = Span(1, 7, 25)
+"""Interpreter, torch, transformers, tokenizer, of a step that trains or generates: demo 1.0 to 1.5 s where the process
+was forked with its libraries loaded, else 6.3 to 13 s; the H200 runs 19 to 26 s with 16 GB of weights."""
 LIGHT_START_S = Span(0.2, 0.5, 3)
 """Of a step without torch: demo 0.3 s."""
 DATA_S, COMPARE_S = Span(0.3, 0.8, 10), Span(0.3, 0.8, 6)
 LOOK_S = Span(0, 3, 60)
 """Of stage 0, which has no steps."""
-MADE_S = Span(4, 8, 20)
-"""Making a tiny base: demo 5.0, 6.4 and 16.4 s."""
+MADE_S = Span(1, 6, 20)
+"""Making a tiny base: demo 1.0 s in a forked process, else 5.0, 6.4 and 16.4 s."""
 DECODE_LAYER_S, DECODE_LAYER_NF4_S = Span(0.0007, 0.0013, 0.003), Span(0.0012, 0.0024, 0.0045)
 """One layer, one token of a whole batch on a GPU, with adapters: 43.7 ms and 78 to 92 ms a token for 32 layers in the
 H200 runs, at 1, 8 and 32 answers at once."""
