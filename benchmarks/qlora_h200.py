@@ -558,17 +558,6 @@ def curve_trainer(told: argparse.Namespace) -> Iterator[Row]:
             if "loss" in logs:
                 losses.append(logs["loss"])
 
-    def collated(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        some = [row["item"] for row in rows]
-        width = max(item.tokens for item in some)
-        ids = torch.zeros(len(some), width, dtype=torch.long)
-        labels, mask = torch.full_like(ids, -100), torch.zeros_like(ids)
-        for number, item in enumerate(some):
-            ids[number, : item.tokens] = torch.tensor(item.ids)
-            labels[number, item.prompt : item.tokens] = torch.tensor(item.ids[item.prompt :])
-            mask[number, : item.tokens] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
     arguments = TrainingArguments(
         output_dir=str(told.work / "peer"), max_steps=asked.max_steps, per_device_train_batch_size=asked.batch_size,
         gradient_accumulation_steps=asked.gradient_accumulation_steps, learning_rate=asked.learning_rate,
@@ -578,7 +567,7 @@ def curve_trainer(told: argparse.Namespace) -> Iterator[Row]:
     )  # fmt: skip
     Trainer(
         model=AutoModelForCausalLM.from_pretrained(told.base, dtype=torch.float32), args=arguments,
-        train_dataset=[{"item": item} for item in order], data_collator=collated, callbacks=[Kept()],
+        train_dataset=[{"item": item} for item in order], data_collator=side.collated, callbacks=[Kept()],
     ).train()  # fmt: skip
     yield {"losses": losses}
 

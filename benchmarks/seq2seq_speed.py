@@ -237,7 +237,7 @@ def decoding(told: argparse.Namespace) -> Iterator[dict[str, Any]]:
     decoder = Decoder(model)
 
     def ours() -> int:
-        return sum(map(len, decoder.decode(given, uniforms, sampling, copies=draws).tokens))
+        return sum(map(len, decoder.decode(given, uniforms, sampling, copies=draws)))
 
     def generated(prompts: slice) -> int:
         part = {name: tensor[prompts] for name, tensor in given.items()}
@@ -275,7 +275,7 @@ def same_greedy(model: Any, given: dict[str, Any]) -> dict[str, Any]:
     few = {name: tensor[:8] for name, tensor in given.items()}
     theirs = model.generate(**few, do_sample=False, max_new_tokens=64)[:, 1:].tolist()
     plain = Sampling(0.0, 1.0, 64, frozenset({1}))
-    mine = Decoder(model, dtype=torch.float32).decode(few, np.zeros((len(theirs), 64)), plain).tokens
+    mine = Decoder(model, dtype=torch.float32).decode(few, np.zeros((len(theirs), 64)), plain)
     return {"equal": sum(ours == row[: len(ours)] for ours, row in zip(mine, theirs, strict=True)), "of": len(theirs)}
 
 

@@ -139,3 +139,16 @@ def about() -> Row:
         "versions": versions,
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words]),
     }  # fmt: skip
+
+
+def collated(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    """A batch for transformers' Trainer, as its documentation has it; each row holds its tokens as `item`."""
+    items = [row["item"] for row in rows]
+    width = max(item.tokens for item in items)
+    ids = torch.zeros(len(items), width, dtype=torch.long)
+    labels, mask = torch.full_like(ids, -100), torch.zeros_like(ids)
+    for number, item in enumerate(items):
+        ids[number, : item.tokens] = torch.tensor(item.ids)
+        labels[number, item.prompt : item.tokens] = torch.tensor(item.ids[item.prompt :])
+        mask[number, : item.tokens] = 1
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}

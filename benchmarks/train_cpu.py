@@ -9,6 +9,7 @@ references save nothing. Rounds are interleaved and medians are compared, so tha
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,10 +21,13 @@ from datasets import Dataset, disable_progress_bars
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import side
 from sluicegate import jsonl
 from sluicegate.data import sources
 from sluicegate.models import causal, tiny
-from sluicegate.models.tokens import Tokens, encode
+from sluicegate.models.tokens import encode
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Null
@@ -47,19 +51,6 @@ class Clock(Null, TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         self.seconds = time.perf_counter() - self.started
-
-
-def padded(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """A batch for the Trainer, as its documentation has it."""
-    items: list[Tokens] = [row["item"] for row in rows]
-    width = max(item.tokens for item in items)
-    ids = torch.zeros(len(items), width, dtype=torch.long)
-    labels, mask = torch.full_like(ids, -100), torch.zeros_like(ids)
-    for number, item in enumerate(items):
-        ids[number, : item.tokens] = torch.tensor(item.ids)
-        labels[number, item.prompt : item.tokens] = torch.tensor(item.ids[item.prompt :])
-        mask[number, : item.tokens] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def arguments(settings: TrainSettings, steps: int) -> dict[str, Any]:
@@ -93,7 +84,7 @@ def with_trainer(settings: TrainSettings, samples: Sequence[Sample], steps: int)
         model=learner.model,
         args=TrainingArguments(**arguments(settings, steps), remove_unused_columns=False),
         train_dataset=[{"item": encode(learner.tokenizer, sample)} for sample in samples],
-        data_collator=padded,
+        data_collator=side.collated,
         callbacks=[clock],
     ).train()
     return clock.seconds

@@ -57,7 +57,7 @@ def one(given: dict[str, Any], prompt: int) -> dict[str, Any]:
 
 
 def decoded(model: Any, given: Any, uniforms: Any, sampling: Sampling, **told: Any) -> list[list[int]]:
-    return Decoder(model).decode(given, uniforms, sampling, **told).tokens
+    return Decoder(model).decode(given, uniforms, sampling, **told)
 
 
 def numbers(rows: int, length: int) -> Any:
@@ -89,8 +89,8 @@ def test_a_text_does_not_depend_on_its_batch(make: Callable[[], Any], every: int
     together = decoder.decode(given, uniforms, sampled(top_p=top_p), copies=8)
     for row in range(0, 8 * PROMPTS, 5):
         alone = Decoder(model).decode(one(given, row // 8), uniforms[[row]], sampled(top_p=top_p))
-        assert alone.tokens == [together.tokens[row]]
-    assert len({len(answer) for answer in together.tokens}) > 5
+        assert alone == [together[row]]
+    assert len({len(answer) for answer in together}) > 5
 
 
 def test_rows_end_at_their_own_stop_and_no_later() -> None:
@@ -119,7 +119,7 @@ def test_tokens_are_drawn_from_the_models_own_logits(make: Callable[[], Any], mo
     model, seen = make(), seen_logits(monkeypatch)
     given = inputs(model)
     drawn = Decoder(model).decode(given, numbers(10, 20), Sampling(0.7, 1.0, 20, frozenset()), copies=2)
-    for row, tokens in enumerate(drawn.tokens):
+    for row, tokens in enumerate(drawn):
         with torch.no_grad():
             before = torch.tensor([[0, *tokens[:-1]]])
             logits = model(**one(given, row // 2), decoder_input_ids=before).logits[0]
@@ -218,12 +218,12 @@ def test_captured_steps_give_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> 
     wanted = Decoder(model).decode(given, uniforms, sampled(), copies=8)
     decoder = Decoder(model)
     replays = captured(monkeypatch, decoder)
-    assert decoder.decode(given, uniforms, sampled(), copies=8).tokens == wanted.tokens
+    assert decoder.decode(given, uniforms, sampled(), copies=8) == wanted
     assert len(replays) == 90, "each graph is checked once, in the place of the step it was captured from"
     assert len({shape.rows for shape, *_ in decoder._graphs}) > 1
     assert len({shape.length for shape, *_ in decoder._graphs}) > 1
     graphs = dict(decoder._graphs)
-    assert decoder.decode(given, uniforms, sampled(), copies=8).tokens == wanted.tokens
+    assert decoder.decode(given, uniforms, sampled(), copies=8) == wanted
     assert len(replays) == 180
     assert decoder._graphs == graphs
 
@@ -233,7 +233,7 @@ def test_a_graph_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch, capsy
     given, uniforms = inputs(model), numbers(PROMPTS, 40)
     decoder = Decoder(model)
     replays = captured(monkeypatch, decoder, off=0.1)
-    found = decoder.decode(given, uniforms, sampled(40)).tokens
+    found = decoder.decode(given, uniforms, sampled(40))
     assert found == decoded(model, given, uniforms, sampled(40))
     assert len(replays) == 1
     assert "without CUDA graphs: a captured step gives other logits" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def _drawing(model: Any, tokenizer: Any, sampling: Sampling) -> Draw:
 
     def drawn(prompts: Sequence[tuple[list[int], ...]], rows: Sequence[int], uniforms: Any) -> list[list[int]]:
         inputs = tensors(prompts, tokenizer.pad_token_id)
-        return decoder.decode(inputs, uniforms, sampling, rows=rows).tokens
+        return decoder.decode(inputs, uniforms, sampling, rows=rows)
 
     return drawn
 

@@ -12,7 +12,6 @@ Notation: P prompts, B answers, S tokens of the source after padding.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from sluicegate.errors import UserError
 from sluicegate.models.choosing import ATTENTION, NEVER, Sampling, choose, damaged
 from sluicegate.models.t5_step import Buffers, Shape, Weights, advance
 
-__all__ = ["Decoder", "Drawn", "Sampling", "choose"]
+__all__ = ["Decoder", "Sampling", "choose"]
 BLOCK = 64
 """Tokens by which what is looked at of cache and source grows."""
 EVERY = 16
@@ -36,17 +35,6 @@ GRAPHS = 64
 """Graphs that are kept; beyond them all are made anew."""
 AGREE = 0.02
 """Relative difference of logits that a graph may show beside the step it was captured from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Answers to prompts.
-
-    Args:
-        tokens: ids of each answer, the stop token included.
-    """
-
-    tokens: list[list[int]]
 
 
 class Decoder:
@@ -93,8 +81,8 @@ class Decoder:
         *,
         copies: int = 1,
         rows: Sequence[int] | None = None,
-    ) -> Drawn:
-        """Answers to P prompts.
+    ) -> list[list[int]]:
+        """Answers to P prompts: the ids of each, its stop token included.
 
         Args:
             inputs: what the model's encoder takes, [P, S] each, `attention_mask` among them.
@@ -254,7 +242,7 @@ class _Batch:
         held.answer[: len(answers)] = answers
         held.ended[: len(answers)] = answers == nobody
 
-    def run(self, uniforms: Any) -> Drawn:
+    def run(self, uniforms: Any) -> list[list[int]]:
         """Draw until every row has ended or is as long as may be."""
         most, held = self._sampling.max_new_tokens, self._buffers
         held.uniforms[: len(self._asked), :most] = torch.as_tensor(uniforms, device=self._weights.device)
@@ -301,10 +289,10 @@ class _Batch:
         self._copies = copies
         self._own()
 
-    def _drawn(self) -> Drawn:
+    def _drawn(self) -> list[list[int]]:
         most = self._sampling.max_new_tokens
         tokens = self._buffers.drawn[: len(self._asked), :most].tolist()
-        return Drawn([row[: _end(row, self._sampling.stops)] for row in tokens])
+        return [row[: _end(row, self._sampling.stops)] for row in tokens]
 
 
 def laid_out(prompts: Mapping[int, int], most: int) -> tuple[int, list[list[int]]]:

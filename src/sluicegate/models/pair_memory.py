@@ -6,8 +6,10 @@ third more arithmetic. It is an estimate from the shape; on a GPU a trial replac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluicegate.models import memory
 from sluicegate.models.memory import ADAM_BYTES, GIB, HEAD_BYTES, NF4_BYTES, Size
 from sluicegate.settings import TrainSettings
 
@@ -28,6 +30,11 @@ class PairSize(Size):
     writers: int
     heads: int
     sources: int
+
+
+def forecast_of(size: Size) -> Callable[..., float]:
+    """The memory forecast for models of such a shape, as their training uses it."""
+    return forecast_gib if isinstance(size, PairSize) else memory.forecast_gib
 
 
 def forecast_gib(size: PairSize, settings: TrainSettings, *, in_4bit: bool, window: int, gpu: bool) -> float:

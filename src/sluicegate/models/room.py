@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sluicegate.models import memory, pair_memory
 from sluicegate.models.memory import Size
-from sluicegate.models.pair_memory import PairSize
+from sluicegate.models.pair_memory import forecast_of
 from sluicegate.settings import TrainSettings
 
 SHORTEST = 64
@@ -41,9 +40,7 @@ def what_fits(size: Size, settings: TrainSettings, *, in_4bit: bool, gpu: bool, 
 
     def gib(way: _Way, window: int) -> float:
         less = settings.model_copy(update={"lora_r": way.rank, "batch_size": 1, "rl_batch": 1})
-        if isinstance(size, PairSize):
-            return pair_memory.forecast_gib(size, less, in_4bit=way.in_4bit, window=window, gpu=gpu)
-        return memory.forecast_gib(size, less, in_4bit=way.in_4bit, window=window, gpu=gpu)
+        return forecast_of(size)(size, less, in_4bit=way.in_4bit, window=window, gpu=gpu)
 
     found = []
     for way in _ways(own):

@@ -85,7 +85,7 @@ class Drawing:
         try:
             if self._decoder is None:
                 self._decoder = Decoder(self._learner.model)
-            return self._decoder.decode(self._learner.inputs(examples), uniforms, sampling, copies=copies).tokens
+            return self._decoder.decode(self._learner.inputs(examples), uniforms, sampling, copies=copies)
         except RuntimeError as fault:
             if ran_out_of_memory(fault):
                 return None

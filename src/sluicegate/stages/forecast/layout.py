@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sluicegate.models import memory, pair_memory
-from sluicegate.models.memory import Size
-from sluicegate.models.pair_memory import PairSize
+from sluicegate.models import memory
+from sluicegate.models.pair_memory import PairSize, forecast_of
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import shapes
 from sluicegate.stages.forecast.machines import Speed
@@ -83,11 +82,6 @@ def _trained(study: Study, settings: TrainSettings, samples: int, machine: Speed
     gpu, forecast = bool(machine.gpu), forecast_of(shape.size)
     in_4bit, _ = memory.decide(settings, shape.size, window=window, gpu=gpu, free_gib=free, forecast=forecast)
     return Trained(settings, done, shape, in_4bit)
-
-
-def forecast_of(size: Size) -> Callable[..., float]:
-    """The memory forecast for models of such a shape, as their training uses it."""
-    return pair_memory.forecast_gib if isinstance(size, PairSize) else memory.forecast_gib
 
 
 def _shape(settings: TrainSettings) -> Shape | None:

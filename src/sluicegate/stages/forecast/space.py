@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sluicegate.models import memory, pair_memory
-from sluicegate.models.pair_memory import PairSize
+from sluicegate.models.pair_memory import PairSize, forecast_of
 from sluicegate.stages.forecast import priors
 from sluicegate.stages.forecast.counts import tokens_generated
-from sluicegate.stages.forecast.layout import Figure, Stage, Trained, forecast_of, made, of_all, summed, weights
+from sluicegate.stages.forecast.layout import Figure, Stage, Trained, made, of_all, summed, weights
 from sluicegate.stages.forecast.priors import DISK_RATIO, MEMORY_RATIO
 from sluicegate.stages.forecast.records import Quantity
 from sluicegate.stages.forecast.shapes import Shape
