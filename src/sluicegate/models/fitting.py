@@ -94,11 +94,11 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     for windows in range(how.windows, 0, -1):
         state, taken, said = _measured(asked, windows, compiled=wanted)
         need = replace(shaped.windows(windows), still=_still(trained), state=state, layer=taken)
-        if need.peak(0) <= limit or windows == among[0]:
+        layers.keeps = need.keeps(limit)
+        if need.peak(layers.keeps) <= limit or windows == among[0]:
             break
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    layers.keeps = need.keeps(limit)
     forecast = need.peak(layers.keeps) / GIB
     place = ", input embeddings in the host's memory" if how.hosted else ""
     return Fitted(

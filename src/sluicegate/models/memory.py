@@ -92,12 +92,14 @@ class Need:
         return int(RESERVED * (self.still + most))
 
     def keeps(self, limit: float) -> int:
-        """Most layers that can be kept within so many bytes; 0 where even that is too much.
+        """Most layers that can be kept within so many bytes; where no number of them fits, the one that takes least.
 
-        >>> Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30).keeps(1350)
-        2
+        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30)
+        >>> need.keeps(1350), need.keeps(0)
+        (2, 1)
         """
-        return next((count for count in range(self.layers, 0, -1) if self.peak(count) <= limit), 0)
+        least = min(range(self.layers + 1), key=self.peak)
+        return next((count for count in range(self.layers, -1, -1) if self.peak(count) <= limit), least)
 
     def windows(self, count: int) -> Need:
         """Of so many windows at once, where this is of one."""
@@ -143,13 +145,16 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
     for hosted in (False, True)[: 2 if table else 1]:
         for count in among:
             asked = replace(need, still=need.still - hosted * table).windows(count)
-            if asked.peak(0) > limit:
-                break
             keeps = asked.keeps(limit)
+            if asked.peak(keeps) > limit:
+                break
             passes = PASSES - keeps / need.layers
             time = passes * (step + -(-step // (count * tokens)) * FIXED_TOKENS) * (HOSTED if hosted else 1.0)
             found.append((time, count, Filling(count, keeps, hosted)))
-    return min(found, key=lambda row: row[:2])[2] if found else Filling(among[0], 0, bool(table))
+    if found:
+        return min(found, key=lambda row: row[:2])[2]
+    least = replace(need, still=need.still - table).windows(among[0])
+    return Filling(among[0], least.keeps(limit), bool(table))
 
 
 @dataclass(frozen=True, slots=True)
