@@ -49,7 +49,11 @@ def _fit(monkeypatch: pytest.MonkeyPatch, *, limit: float, kept: int, table: int
 
     def measured(_: Any, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str]:
         tried.append(windows)
-        return 4 * MIB * windows, LayerNeed(kept * windows, kept * windows), "compiled" if compiled else "not compiled"
+        return (
+            4 * MIB * windows,
+            LayerNeed(kept * windows, kept * windows, 2 * kept * windows),
+            "compiled" if compiled else "not compiled",
+        )
 
     def host() -> None:
         hosted.append(True)

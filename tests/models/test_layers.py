@@ -1,9 +1,12 @@
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
+from torch._dynamo.backends.common import aot_autograd
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from sluicegate.models import layers as module
@@ -44,10 +47,77 @@ def test_the_last_layers_are_kept_and_the_others_computed_again(keeps: int, monk
         runs.append(layers.all.index(layer))
         return plain(layer, *given, **how)
 
-    monkeypatch.setattr(layers, "_run", counted)
+    monkeypatch.setattr(module, "_plain", counted)
+    layers.compile(False)
     layers.keeps = keeps
     _gradients(model)
     assert sorted(runs) == sorted([*range(4), *range(4 - keeps)])
+
+
+class _Graphs:
+    """`torch.compile` that runs what it captured as it is, and counts its products of matrices."""
+
+    def __init__(self) -> None:
+        self.forward: list[int] = []
+        self.backward: list[int] = []
+        self.backend = aot_autograd(
+            fw_compiler=functools.partial(self._counted, self.forward),
+            bw_compiler=functools.partial(self._counted, self.backward),
+            partition_fn=min_cut_rematerialization_partition,
+        )
+        self.compile = functools.partial(torch.compile, backend=self.backend)
+
+    @staticmethod
+    def _counted(into: list[int], graph: Any, _: Any) -> Any:
+        into.append(sum(node.target is torch.ops.aten.mm.default for node in graph.graph.nodes))
+        return make_boxed_func(graph.forward)
+
+
+@pytest.mark.parametrize("keeps", [0, 1, 4])
+def test_compiled_layers_have_the_same_gradients_and_leave_out_the_last_product_again(
+    keeps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch._dynamo.reset()
+    wanted, graphs, model = _gradients(_model()), _Graphs(), _model()
+    monkeypatch.setattr(torch, "compile", graphs.compile)
+    layers = Layers(model)
+    layers.compile(True)
+    layers.keeps = keeps
+    for one, other in zip(_gradients(model), wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    products = 7  # of weights, in a layer: queries, keys, values, out; gate, up, down; a gradient each for both factors
+    assert graphs.forward == [products] * (1 + (keeps == 1))
+    again, kept = 2 * products + products - 1, 2 * products
+    assert sorted(graphs.backward) == {0: [again], 1: [kept, again], 4: [kept]}[keeps]
+
+
+def test_a_compiled_layer_that_is_computed_again_keeps_no_more_than_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch._dynamo.reset()
+    model = _model()
+    monkeypatch.setattr(torch, "compile", _Graphs().compile)
+    layers = Layers(model)
+    layers.compile(True)
+    with layers.seen() as seen, torch.no_grad():
+        model(input_ids=IDS, use_cache=False)
+    (hidden,), how = seen.pop(""), seen
+    known = {part.data_ptr() for part in [*model.parameters(), *model.buffers(), *how["position_embeddings"]]}
+    sizes = []
+    for run in (layers._again, layers._kept):
+        held: dict[int, int] = {}
+
+        def pack(tensor: Any, held: dict[int, int] = held) -> Any:
+            if tensor.is_floating_point():  # not torch's random state
+                held[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        run(layers.all[0], hidden.requires_grad_(), **how)  # compiled
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            run(layers.all[0], hidden.requires_grad_(), **how)
+        sizes.append(sum(size for place, size in held.items() if place not in known))
+    assert sizes[0] == hidden.numel()
+    assert sizes[1] > 8 * hidden.numel()
 
 
 def test_layers_that_get_all_by_place_train_too() -> None:
@@ -67,7 +137,11 @@ def test_layers_that_get_all_by_place_train_too() -> None:
     assert all(torch.equal(one, other) for one, other in zip(seen, wanted, strict=True))
 
 
-def test_what_is_computed_again_draws_the_same_numbers() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_is_computed_again_draws_the_same_numbers(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", _Graphs().compile)
+
     def model() -> Any:
         made = _model()
         for layer in made.model.layers:
@@ -80,6 +154,7 @@ def test_what_is_computed_again_draws_the_same_numbers() -> None:
 
     wanted, mine = seeded(model()), model()
     layers = Layers(mine)
+    layers.compile(compiled)
     assert layers._draws and not Layers(_model())._draws
     assert all(torch.equal(one, other) for one, other in zip(seeded(mine), wanted, strict=True))
     assert not all(torch.equal(one, other) for one, other in zip(_gradients(_model()), wanted, strict=True))
@@ -126,5 +201,5 @@ def test_one_compiled_function_serves_all_layers(monkeypatch: pytest.MonkeyPatch
     wanted = _gradients(_model())
     layers = Layers(model)
     layers.compile(True)
-    assert made == [module._plain]
+    assert made == [layers._kept, layers._again]
     assert all(torch.equal(one, other) for one, other in zip(_gradients(model), wanted, strict=True))

@@ -28,7 +28,7 @@ NEEDS = st.builds(
     still=st.integers(0, 1000),
     layers=st.integers(1, 40),
     state=st.integers(1, 20),
-    layer=st.builds(LayerNeed, kept=st.integers(20, 200), working=st.integers(0, 300)),
+    layer=st.builds(LayerNeed, kept=st.integers(20, 200), working=st.integers(0, 300), again=st.integers(0, 600)),
     head=st.integers(0, 500),
 )
 

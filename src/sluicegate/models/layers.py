@@ -2,7 +2,9 @@
 
 A layer that is computed again keeps its input alone; one that is kept spares a third of its arithmetic and takes memory
 for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`).
-One graph serves all layers: it is compiled for the first and its guards hold for the others.
+That a layer is computed again is part of what is compiled: its second run and its gradient are one graph, from which
+drops out what no gradient asks for, as the layer's last product. A graph serves all layers: it is compiled for the
+first and its guards hold for the others.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Layers:
         self.keeps = 0
         # Random states are kept for what is computed again only where something is drawn: it takes the processor long.
         self._draws = any(_drops(part) for layer in self.all for part in layer.modules())
-        self._run: Callable[..., Any] = _plain
+        self.compile(False)
         self._seen: dict[str, Any] | None = None
         for place, layer in enumerate(self.all):
             layer.gradient_checkpointing = False
@@ -47,18 +49,23 @@ class Layers:
 
     def compile(self, wanted: bool) -> None:
         """Whether layers run compiled; a shape is compiled when it first occurs."""
+        draws = self._draws
+
+        def again(layer: Any, *given: Any, **how: Any) -> Any:
+            return checkpoint(_plain, layer, *given, use_reentrant=False, preserve_rng_state=draws, **how)
+
+        self._kept: Callable[..., Any] = _plain
+        self._again: Callable[..., Any] = again
         if wanted:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
-        self._run = torch.compile(_plain, dynamic=False) if wanted else _plain
+            self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
 
     def _forward(self, layer: Any, place: int) -> Callable[..., Any]:
         def forward(*given: Any, **how: Any) -> Any:
             if self._seen is not None and place == 0:
                 self._seen |= {"": given, **how}
             again = place < len(self.all) - self.keeps and layer.training and torch.is_grad_enabled()
-            if again:
-                return checkpoint(self._run, layer, *given, use_reentrant=False, preserve_rng_state=self._draws, **how)
-            return self._run(layer, *given, **how)
+            return (self._again if again else self._kept)(layer, *given, **how)
 
         return forward
 
@@ -72,12 +79,18 @@ class Layers:
             self._seen = None
 
     def taken(self, given: tuple[Any, ...], how: dict[str, Any]) -> LayerNeed:
-        """What the first layer takes for such an input: it is run forward and backward, twice, on a GPU.
+        """What the first layer takes for such an input: it is run forward and backward, kept and again, on a GPU.
 
         Args:
             given: what it gets by place, from `seen`; the hidden state, [B, T, H], comes first.
             how: what it gets by name.
         """
+        kept, most = self._tried(self._kept, given, how)
+        _, again = self._tried(self._again, given, how)
+        return LayerNeed(kept, most - kept, again)
+
+    def _tried(self, run: Callable[..., Any], given: tuple[Any, ...], how: dict[str, Any]) -> tuple[int, int]:
+        """Bytes between a first layer's forward and its backward, and at most."""
         hidden, *rest = given
         layer = self.all[0]
         for _ in range(2):  # the first time it is compiled, which takes memory of its own
@@ -85,14 +98,14 @@ class Layers:
             start = hidden.detach().requires_grad_()
             before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
-            out = self._run(layer, start, *rest, **how)
+            out = run(layer, start, *rest, **how)
             kept = torch.cuda.memory_allocated() - before
             (out[0] if isinstance(out, tuple) else out).backward(torch.ones_like(hidden))
             torch.cuda.synchronize()
             peak = torch.cuda.max_memory_allocated() - before
             layer.zero_grad(set_to_none=True)
             del out, start
-        return LayerNeed(kept, peak - kept)
+        return kept, peak
 
 
 def _drops(part: Any) -> bool:

@@ -51,10 +51,12 @@ class LayerNeed:
     Args:
         kept: between its forward and its backward, its input included.
         working: most at once beyond that, in forward or backward.
+        again: most at once, beyond its input, in the backward of one that is computed again.
     """
 
     kept: int
     working: int
+    again: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Need:
     def peak(self, keeps: int) -> int:
         """Most at once with so many layers kept: at the loss, in a kept layer's backward, in one computed again.
 
-        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30)
+        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
         >>> need.peak(0), need.peak(1), need.peak(4)
         (1249, 1239, 1522)
         """
@@ -88,13 +90,13 @@ class Need:
         if keeps:
             most = max(most, kept + self.layer.working)
         if again:
-            most = max(most, again * self.state + self.layer.kept + self.layer.working)
+            most = max(most, again * self.state + self.layer.again)
         return int(RESERVED * (self.still + most))
 
     def keeps(self, limit: float) -> int:
         """Most layers that can be kept within so many bytes; where no number of them fits, the one that takes least.
 
-        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30)
+        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
         >>> need.keeps(1350), need.keeps(0)
         (2, 1)
         """
@@ -103,7 +105,7 @@ class Need:
 
     def windows(self, count: int) -> Need:
         """Of so many windows at once, where this is of one."""
-        layer = LayerNeed(self.layer.kept * count, self.layer.working * count)
+        layer = LayerNeed(self.layer.kept * count, self.layer.working * count, self.layer.again * count)
         head = max(self.head, min(self.head * count, HEAD_BYTES * LOGITS_AT_ONCE))
         return replace(self, state=self.state * count, layer=layer, head=head)
 
@@ -129,7 +131,7 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
     A step takes as long as its tokens and `FIXED_TOKENS` more a micro-batch, once for each pass; a kept layer spares
     one pass.
 
-    >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50), head=30)
+    >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
     >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
     Filling(windows=2, keeps=2, hosted=True)
 
@@ -259,7 +261,7 @@ def layer_need(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
     values = 2 * (7 * size.width + 3 * size.widest)
     dropped = 2 * (6 * size.width + size.widest) if settings.lora_r and settings.lora_dropout else 0
     kept = tokens * (values + dropped) * (1 if settings.lora_r else 2)
-    return LayerNeed(kept, kept * 4 // 3)
+    return LayerNeed(kept, kept * 4 // 3, kept * 7 // 3)
 
 
 def decide(
