@@ -60,7 +60,7 @@ def _fit(monkeypatch: pytest.MonkeyPatch, *, limit: float, kept: int, table: int
 
     monkeypatch.setattr(fitting, "_measured", measured)
     layers = _Layers()
-    asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, tokens, table, lambda _: {}, host)  # type: ignore[arg-type]
+    asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, tokens, table, lambda _: {}, host, lambda: 0)  # type: ignore[arg-type]
     settings = TrainSettings.model_construct(
         lora_r=16, lora_dropout=0.0, vram_limit_gb=limit, packing="true", compile="auto", batch_size=1
     )
@@ -95,3 +95,38 @@ def test_the_input_embeddings_go_to_the_host_when_memory_is_short_and_not_before
     assert _fit(monkeypatch, limit=1.4, kept=60 * MIB, table=table)[2]
     device["free"] = 40.0 * GIB
     assert not _fit(monkeypatch, limit=40.0, kept=60 * MIB, table=table)[2]
+
+
+@pytest.mark.parametrize(
+    ("faults", "said", "ran"),
+    [
+        ([None], "compiled", [(True, 7)]),
+        ([RuntimeError("ours")], "compiled", [(True, 7), (True, 0)]),
+        (
+            [RuntimeError("ours"), RuntimeError("no compiler\nand more")],
+            "not compiled (RuntimeError: no compiler)",
+            [(True, 7), (True, 0), (False, 0)],
+        ),
+    ],
+)
+def test_what_cannot_be_compiled_with_our_products_is_compiled_with_the_models_own_or_not_at_all(
+    faults: list[Exception | None], said: str, ran: list[tuple[bool, int]]
+) -> None:
+    ours, states, waiting = [7], [], list(faults)
+
+    class Layers:
+        def compile(self, wanted: bool) -> None:
+            states.append((wanted, ours[0]))
+
+        def taken(self, *_: Any) -> None:
+            fault = waiting.pop(0) if waiting else None
+            if fault:
+                raise fault
+
+    def leave() -> int:
+        found, ours[0] = ours[0], 0
+        return found
+
+    asked = fitting.Asked(_Scored(), Layers(), SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, leave)  # type: ignore[arg-type]
+    assert fitting._compiled(asked, (), {}) == said
+    assert states == ran

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import torch
 
-from sluicegate.models import Example, Facts, attention, fitting, tiny
+from sluicegate.models import Example, Facts, adapted, attention, fitting, tiny
 from sluicegate.models.base import Source, find, quiet, readable
 from sluicegate.models.layers import Layers
 from sluicegate.models.loading import (
@@ -86,7 +86,9 @@ class Causal:
             table=self._hostable(),
             batch=lambda windows: self.batch([window] * windows, windows),
             host=self.host,
+            leave=lambda: adapted.leave(self.model),
         )
+        adapted.adopt(self.model)
         settings = self.settings if self.packs else self.settings.model_copy(update={"packing": "false"})
         try:
             fitted = fitting.fit(asked, settings, steps=steps)
@@ -95,7 +97,7 @@ class Causal:
             torch.cuda.empty_cache()
             return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
         self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib, at_once=fitted.windows)
-        return fitted.told
+        return fitted.told + ("; a kernel of ours unpacks 4-bit weights" if adapted.adopted(self.model) else "")
 
     def _hostable(self) -> int:
         """Bytes of the input embeddings where the host may keep them: frozen, plain, and not the head's too; else 0."""

@@ -60,6 +60,7 @@ class Asked:
         table: bytes of the input embeddings where the host may keep them, else 0.
         batch: windows → the largest micro-batch of so many.
         host: puts the input embeddings into the host's memory.
+        leave: takes back products of ours that the layers compute by (`adapted`); returns how many there were.
     """
 
     scored: SummedLoss
@@ -71,6 +72,7 @@ class Asked:
     table: int
     batch: Callable[[int], dict[str, Any]]
     host: Callable[[], None]
+    leave: Callable[[], int]
 
 
 def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
@@ -121,19 +123,21 @@ def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, Layer
     batch = {name: tensor.to(device) for name, tensor in asked.batch(windows).items()}
     with torch.autocast("cuda", dtype=torch.bfloat16):
         given, how = _first_input(asked.scored, asked.layers, batch)
-        said = _compiled(asked.layers, given, how) if compiled else "not compiled"
+        said = _compiled(asked, given, how) if compiled else "not compiled"
         return given[0].numel() * given[0].element_size(), asked.layers.taken(given, how), said
 
 
-def _compiled(layers: Layers, given: tuple[Any, ...], how: dict[str, Any]) -> str:
-    """Compile and try it; where there is no compiler the layers run as they are."""
-    layers.compile(True)
+def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> str:
+    """Compile and try it: with products of ours, else with the model's own; else the layers run as they are."""
+    asked.layers.compile(True)
     try:
-        layers.taken(given, how)
+        asked.layers.taken(given, how)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as fault:
-        layers.compile(False)
+        if asked.leave():
+            return _compiled(asked, given, how)
+        asked.layers.compile(False)
         return f"not compiled ({type(fault).__name__}: {str(fault).strip().splitlines()[0][:120]})"
     return "compiled"
 

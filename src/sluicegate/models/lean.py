@@ -39,7 +39,7 @@ def shorten(model: Any) -> None:
     """Let LoRA layers of the plain kind add their products in place; others are left as they are."""
     dtype = model.get_input_embeddings().weight.dtype
     for part in model.modules():
-        name = _only_adapter(part)
+        name = only_adapter(part)
         if name is not None:
             down, up = part.lora_A[name].weight, part.lora_B[name].weight * part.scaling[name]
             part.forward = partial(_adapted, part.base_layer, down.detach().to(dtype), up.detach().T.to(dtype))
@@ -57,7 +57,7 @@ def _precision(part: Any) -> torch.dtype:
     return found
 
 
-def _only_adapter(part: Any) -> str | None:
+def only_adapter(part: Any) -> str | None:
     """The name of a layer's adapter where it has one, and that is `x → x + scaling · B A x`."""
     if not (hasattr(part, "lora_A") and hasattr(part, "base_layer")) or part.disable_adapters or part.merged:
         return None

@@ -1,0 +1,136 @@
+"""Adapted 4-bit layers as training runs them on a GPU: `x Wᵀ + s · (x Aᵀ) Bᵀ`, W unpacked whenever it is needed.
+
+They compute what peft's layers over bitsandbytes' do, to the same roundings, with a kernel of ours that unpacks W
+(`nf4`) and little for the host to look at: in a compiled layer the kernel is part of the graph. Parameters, their names
+and what is saved stay peft's. Whatever is not of this plain kind is left to peft.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch.nn.functional import linear
+
+from sluicegate.models.lean import only_adapter
+
+BLOCKS = (64, 256)
+"""Weights that share a scale and scales that share one, as bitsandbytes has them unless told otherwise."""
+ROUNDING = 2.0**-8
+"""Of a bfloat16, relative."""
+
+
+class _Product(torch.autograd.Function):  # type: ignore[misc]
+    """Of activations with weights that are unpacked for the forward and again for the backward; W gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Any, rows: int, columns: int, *packed: Any) -> Any:
+        ctx.save_for_backward(*packed)
+        ctx.shape = rows, columns
+        return linear(given, _unpacked(packed, rows, columns, given.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, above: Any) -> tuple[Any, ...]:
+        wanted = ctx.needs_input_grad[0]
+        packed = ctx.saved_tensors
+        grad = above @ _unpacked(packed, *ctx.shape, above.dtype) if wanted else None
+        return grad, None, None, *(None for _ in packed)
+
+
+def _unpacked(packed: tuple[Any, ...], rows: int, columns: int, dtype: torch.dtype) -> Any:
+    from sluicegate.models.nf4 import unpack
+
+    return unpack(*packed, rows, columns, dtype)
+
+
+@functools.cache
+def _kind() -> Any:
+    """Peft's class with a forward of ours; an instance has `packed` and `one`, the adapter's name, besides."""
+    from peft.tuners.lora.bnb import Linear4bit
+
+    class Adapted(Linear4bit):  # type: ignore[misc]
+        def forward(self, x: Any, *args: Any, **named: Any) -> Any:
+            if self.disable_adapters or self.merged or not torch.is_autocast_enabled(x.device.type):
+                return super().forward(x, *args, **named)
+            base, name, (rows, columns, *packed) = self.base_layer, self.one, self.packed
+            out = _Product.apply(x.to(base.compute_dtype), rows, columns, *packed)
+            out = (out if base.bias is None else out + base.bias.to(out.dtype)).to(x.dtype)
+            seen = linear(self.lora_dropout[name](x), self.lora_A[name].weight)
+            return out + linear(seen, self.lora_B[name].weight) * self.scaling[name]
+
+    return Adapted
+
+
+def adopt(model: Any) -> int:
+    """Let all layers of the plain kind run so; returns how many they are.
+
+    None where triton is missing, or where the kernel is not seen to unpack what bitsandbytes does.
+    """
+    parts = [part for part in model.modules() if _is_plain(part)]
+    if not parts or not _agrees(parts[0].base_layer):
+        return 0
+    for part in parts:
+        part.packed, part.one = packed_of(part.base_layer), only_adapter(part)
+        part.__class__ = _kind()
+    return len(parts)
+
+
+def adopted(model: Any) -> list[Any]:
+    """The layers that run so."""
+    return [part for part in model.modules() if "packed" in vars(part)]
+
+
+def leave(model: Any) -> int:
+    """Take back `adopt`; returns how many layers run as peft has them again."""
+    parts = adopted(model)
+    for part in parts:
+        part.__class__ = _kind().__bases__[0]
+        del part.packed, part.one
+    return len(parts)
+
+
+def packed_of(base: Any) -> tuple[Any, ...]:
+    """Rows, columns and what `nf4.unpack` takes before them, of a bitsandbytes layer."""
+    state = base.weight.quant_state
+    rows, columns = state.shape
+    outer = state.state2
+    return rows, columns, base.weight.data, state.absmax, state.code, outer.absmax, outer.code, state.offset
+
+
+def _is_plain(part: Any) -> bool:
+    if type(part).__name__ != "Linear4bit" or only_adapter(part) is None:
+        return False
+    base = part.base_layer
+    state = getattr(base.weight, "quant_state", None)
+    return (
+        state is not None
+        and state.nested
+        and state.quant_type == "nf4"
+        and (state.blocksize, state.state2.blocksize) == BLOCKS
+        and base.weight.dtype == torch.uint8
+        and base.compute_dtype is not None
+        and state.shape.numel() % BLOCKS[0] == 0
+    )
+
+
+def is_on_gpu(base: Any) -> bool:
+    """Whether a layer's weights lie on a CUDA device."""
+    return bool(base.weight.is_cuda)
+
+
+def _agrees(base: Any) -> bool:
+    """Whether the kernel runs here and unpacks what bitsandbytes unpacks, to a rounding; a trial says so."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    rows, columns, *packed = packed_of(base)
+    if not is_on_gpu(base):
+        return False
+    try:
+        seen = _unpacked(tuple(packed), rows, columns, torch.bfloat16).float()
+    except Exception as fault:  # of a compiler or of a driver, of any kind
+        if isinstance(fault, torch.OutOfMemoryError):
+            raise
+        return False
+    wanted = dequantize_4bit(base.weight.data, base.weight.quant_state).float()
+    return bool(torch.allclose(seen, wanted, rtol=ROUNDING, atol=0.0))
