@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `golden_files`
@@ -15,6 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GIT_COMMIT"] = "0" * 40
+
+# The same examples in every run, and no time limit: a run says what a change did. RANDOM_EXAMPLES=1 draws others.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=not os.environ.get("RANDOM_EXAMPLES"))
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

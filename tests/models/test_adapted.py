@@ -30,14 +30,15 @@ def model(base: Path) -> Any:
 
 @pytest.fixture
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def by_bitsandbytes(packed: tuple[Any, ...], rows: int, columns: int, dtype: torch.dtype) -> Any:
-        values, scales, levels, outer_scales, outer_levels, offset = packed
-        outer = outer_levels[scales.long()] * outer_scales.repeat_interleave(256)[: len(scales)] + offset
-        pairs = torch.stack([levels[(values >> 4).long()], levels[(values & 15).long()]], -1).view(-1, 64)
-        return (pairs * outer[:, None]).view(rows, columns).to(dtype)
-
-    monkeypatch.setattr(adapted, "_unpacked", by_bitsandbytes)
+    monkeypatch.setattr(adapted, "_product", by_formula)
     monkeypatch.setattr(adapted, "_agrees", lambda _: True)
+
+
+def by_formula(given: Any, packed: tuple[Any, ...]) -> Any:
+    values, scales, levels, outer_scales, outer_levels, offset, rows, columns = packed
+    outer = outer_levels[scales.long()] * outer_scales.repeat_interleave(256)[: len(scales)] + offset
+    pairs = torch.stack([levels[(values >> 4).long()], levels[(values & 15).long()]], -1).view(-1, 64)
+    return torch.nn.functional.linear(given, (pairs * outer[:, None]).view(rows, columns).to(given.dtype))
 
 
 def _learnt(model: Any) -> list[torch.Tensor]:
@@ -134,27 +135,25 @@ def test_what_is_not_of_the_plain_kind_is_left_to_peft(model: Any, monkeypatch: 
     assert not adapted._is_plain(first)
 
 
-def test_no_layer_is_adopted_without_a_gpu_or_without_the_kernel(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_layer_is_adopted_without_a_gpu_or_without_triton(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert adapted.adopt(model) == 0
-    part = next(part for part in model.modules() if adapted._is_plain(part))
-    rows, columns, *_ = adapted.packed_of(part.base_layer)
-    weight = dequantize_4bit(part.base_layer.weight.data, part.base_layer.weight.quant_state)
-    assert (rows, columns) == tuple(weight.shape)
+    base = next(part for part in model.modules() if adapted._is_plain(part)).base_layer
     monkeypatch.setattr(adapted, "is_on_gpu", lambda _: True)
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "sluicegate.models.nf4", raising=False)
-    assert not adapted._agrees(part.base_layer)
+    assert not adapted._agrees(base)
 
 
-@pytest.mark.parametrize(("wrong", "agrees"), [(1.0, True), (1.001, True), (1.01, False)])
+@pytest.mark.parametrize(("wrong", "agrees"), [(1.0, True), (1.001, True), (1.01, False), (-1.0, False)])
 def test_a_kernel_that_unpacks_something_else_is_not_used(
     wrong: float, agrees: bool, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part = next(part for part in model.modules() if adapted._is_plain(part))
-    weight = dequantize_4bit(part.base_layer.weight.data, part.base_layer.weight.quant_state)
+    base = next(part for part in model.modules() if adapted._is_plain(part)).base_layer
+    weight = dequantize_4bit(base.weight.data, base.weight.quant_state)
+    assert adapted.packed_of(base)[-2:] == tuple(weight.shape)
     monkeypatch.setattr(adapted, "is_on_gpu", lambda _: True)
-    monkeypatch.setattr(adapted, "_unpacked", lambda *_: weight * wrong)
-    assert adapted._agrees(part.base_layer) == agrees
+    monkeypatch.setattr(adapted, "_product", lambda given, packed: by_formula(given, packed) * wrong)
+    assert adapted._agrees(base) == agrees
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("no kernel image"), ImportError("triton"), OSError("ptxas")])
@@ -164,5 +163,5 @@ def test_a_kernel_that_does_not_run_is_not_used(fault: Exception, model: Any, mo
 
     part = next(part for part in model.modules() if adapted._is_plain(part))
     monkeypatch.setattr(adapted, "is_on_gpu", lambda _: True)
-    monkeypatch.setattr(adapted, "_unpacked", broken)
+    monkeypatch.setattr(adapted, "_product", broken)
     assert not adapted._agrees(part.base_layer)

@@ -25,6 +25,9 @@ class _Scored:
     def parameters(self) -> list[torch.nn.Parameter]:
         return [torch.nn.Parameter(torch.zeros(1000)), torch.nn.Parameter(torch.zeros(9), requires_grad=False)]
 
+    def compile_head(self) -> None:
+        pass
+
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:

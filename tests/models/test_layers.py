@@ -11,6 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from sluicegate.models import layers as module
 from sluicegate.models.layers import Layers
+from sluicegate.models.memory import LayerNeed
 
 pytestmark = pytest.mark.torch
 IDS = torch.arange(12)[None]
@@ -202,4 +203,26 @@ def test_one_compiled_function_serves_all_layers(monkeypatch: pytest.MonkeyPatch
     layers = Layers(model)
     layers.compile(True)
     assert made == [layers._kept, layers._again]
+    assert all(torch.equal(one, other) for one, other in zip(_gradients(model), wanted, strict=True))
+
+
+@pytest.mark.parametrize(("held", "inside"), [(1.1, True), (3.0, False)])
+def test_a_compiler_that_keeps_what_is_to_be_computed_again_gets_the_layer_alone(
+    held: float, inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _model()
+    layers = Layers(model)
+    layers.compile(False)
+    kept, again, tried = layers._kept, layers._again, []
+    given = (torch.zeros(1, 12, 32),)
+
+    def played(run: Any, *_: Any) -> tuple[int, int]:
+        tried.append(run)
+        return (900, 1500) if run is kept else (int(held * given[0].nbytes), 1200)
+
+    monkeypatch.setattr(layers, "_tried", played)
+    assert layers.taken(given, {}) == LayerNeed(900, 600, 1200)
+    assert tried[:2] == [kept, again] and len(tried) == 3 - inside
+    assert (layers._again is again) == inside
+    wanted = _gradients(_model())
     assert all(torch.equal(one, other) for one, other in zip(_gradients(model), wanted, strict=True))

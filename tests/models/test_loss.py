@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+from sluicegate.models import head
 from sluicegate.models.loss import SummedLoss, sliced_loss
 
 pytestmark = pytest.mark.torch
@@ -86,29 +87,64 @@ def test_a_model_without_such_parts_goes_the_long_way() -> None:
 @pytest.mark.parametrize("at_once", [1, 64, 200, 10**6])
 def test_slices_change_neither_loss_nor_gradients(at_once: int) -> None:
     torch.manual_seed(0)
-    head, targets = nn.Linear(8, 64, bias=False), torch.arange(10)
+    last, targets = nn.Linear(8, 64, bias=False), torch.arange(10)
     hidden = torch.randn(10, 8, requires_grad=True)
-    whole = nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
-    wanted = torch.autograd.grad(whole, [hidden, head.weight])
-    found = sliced_loss(hidden, head, targets, at_once=at_once)
+    whole = nn.functional.cross_entropy(last(hidden), targets, reduction="sum")
+    wanted = torch.autograd.grad(whole, [hidden, last.weight])
+    found = sliced_loss(hidden, last, targets, at_once=at_once)
     assert float(found.detach()) == pytest.approx(float(whole.detach()), rel=1e-5)
-    for one, other in zip(torch.autograd.grad(found, [hidden, head.weight]), wanted, strict=True):
+    for one, other in zip(torch.autograd.grad(found, [hidden, last.weight]), wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("at_once", [1, 200, 10**6])
 def test_a_frozen_head_gives_the_same_loss_and_gradient_without_computing_twice(at_once: int) -> None:
     torch.manual_seed(0)
-    head, targets = nn.Linear(8, 64, bias=False), torch.arange(10)
+    last, targets = nn.Linear(8, 64, bias=False), torch.arange(10)
     hidden = torch.randn(10, 8, requires_grad=True)
-    whole = nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+    whole = nn.functional.cross_entropy(last(hidden), targets, reduction="sum")
     (wanted,) = torch.autograd.grad(3 * whole, [hidden])
-    head.requires_grad_(False)
-    found = sliced_loss(hidden, head, targets, at_once=at_once)
+    last.requires_grad_(False)
+    found = sliced_loss(hidden, last, targets, at_once=at_once)
     assert float(found.detach()) == pytest.approx(float(whole.detach()), rel=1e-5)
     assert torch.allclose(torch.autograd.grad(3 * found, [hidden])[0], wanted, atol=1e-6)
     with torch.no_grad():
-        assert float(sliced_loss(hidden, head, targets, at_once=at_once)) == pytest.approx(float(whole), rel=1e-5)
+        assert float(sliced_loss(hidden, last, targets, at_once=at_once)) == pytest.approx(float(whole), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "frozen", "compiled"), [(_llama, True, True), (_llama, False, False), (_capped, True, False)]
+)
+def test_what_becomes_of_a_frozen_heads_logits_is_compiled(
+    make: Callable[[], Any], frozen: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def counted(work: Callable[..., Any], *given: Any) -> Any:
+        ran.append(work.__name__)
+        return work(*given)
+
+    monkeypatch.setattr(head, "compiled", counted)
+    torch.manual_seed(0)
+    scored = SummedLoss(make().requires_grad_(not frozen))
+    wanted = float(scored(**BATCH).detach())
+    assert ran == []
+    scored.compile_head()
+    assert ran == ["_slopes"] * compiled
+    assert float(scored(**BATCH).detach()) == pytest.approx(wanted, rel=1e-6)
+    assert ran == ["_slopes"] * 2 * compiled
+
+
+def test_where_there_is_no_compiler_a_head_runs_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any) -> Any:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(head, "compiled", missing)
+    scored = SummedLoss(_llama().requires_grad_(False))
+    wanted = float(scored(**BATCH))
+    with pytest.raises(RuntimeError, match="no compiler"):
+        scored.compile_head()
+    assert float(scored(**BATCH)) == wanted
 
 
 @pytest.mark.parametrize(("make", "apart"), [(_llama, True), (_capped, False)])

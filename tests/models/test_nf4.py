@@ -25,11 +25,25 @@ def test_weights_are_those_of_bitsandbytes(rows: int, columns: int, dtype: torch
     packed, state = quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
     parts = (packed, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset)
     wanted = dequantize_4bit(packed, state)
-    found = [nf4.launched(nf4._unpack, *parts, rows, columns, dtype)]
-    if DEVICE == "cuda":
-        found.append(nf4.unpack(*parts, rows, columns, dtype))
-    for seen in found:
-        assert seen.shape == wanted.shape
-        # Multiplied and added in one rounding or in two.
-        assert torch.allclose(seen.float(), wanted.float(), rtol=torch.finfo(dtype).eps * 4, atol=0.0)
+    seen = nf4.launched(nf4._unpack, *parts, rows, columns, dtype)
+    assert seen.shape == wanted.shape
+    # Multiplied and added in one rounding or in two.
+    assert torch.allclose(seen.float(), wanted.float(), rtol=torch.finfo(dtype).eps * 4, atol=0.0)
     assert wanted.norm() > 0.5 * weight.norm()
+
+
+def test_a_product_has_the_gradient_of_one_with_plain_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    weight = torch.randn(96, 64, generator=draw).to(DEVICE)
+    packed, state = quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
+    parts = (packed, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset)
+    if DEVICE == "cpu":  # an interpreted kernel is not for operators
+        monkeypatch.setattr(nf4, "weights", lambda *packed: nf4.launched(nf4._unpack, *packed))
+    given, above = (torch.randn(2, 5, width, generator=draw).to(DEVICE) for width in (64, 96))
+    found = []
+    for work in (lambda x: nf4.product(x, *parts, 96, 64), lambda x: x @ dequantize_4bit(packed, state).T):
+        leaf = given.clone().requires_grad_()
+        out = work(leaf)
+        found.append([out.detach(), *torch.autograd.grad(out, [leaf], above)])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)

@@ -19,29 +19,14 @@ BLOCKS = (64, 256)
 """Weights that share a scale and scales that share one, as bitsandbytes has them unless told otherwise."""
 ROUNDING = 2.0**-8
 """Of a bfloat16, relative."""
+TRIED = 128
+"""Columns of a layer's weights that are looked at before the kernel is used."""
 
 
-class _Product(torch.autograd.Function):  # type: ignore[misc]
-    """Of activations with weights that are unpacked for the forward and again for the backward; W gets no gradient."""
+def _product(given: Any, packed: tuple[Any, ...]) -> Any:
+    from sluicegate.models.nf4 import product
 
-    @staticmethod
-    def forward(ctx: Any, given: Any, rows: int, columns: int, *packed: Any) -> Any:
-        ctx.save_for_backward(*packed)
-        ctx.shape = rows, columns
-        return linear(given, _unpacked(packed, rows, columns, given.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, above: Any) -> tuple[Any, ...]:
-        wanted = ctx.needs_input_grad[0]
-        packed = ctx.saved_tensors
-        grad = above @ _unpacked(packed, *ctx.shape, above.dtype) if wanted else None
-        return grad, None, None, *(None for _ in packed)
-
-
-def _unpacked(packed: tuple[Any, ...], rows: int, columns: int, dtype: torch.dtype) -> Any:
-    from sluicegate.models.nf4 import unpack
-
-    return unpack(*packed, rows, columns, dtype)
+    return product(given, *packed)
 
 
 @functools.cache
@@ -53,8 +38,8 @@ def _kind() -> Any:
         def forward(self, x: Any, *args: Any, **named: Any) -> Any:
             if self.disable_adapters or self.merged or not torch.is_autocast_enabled(x.device.type):
                 return super().forward(x, *args, **named)
-            base, name, (rows, columns, *packed) = self.base_layer, self.one, self.packed
-            out = _Product.apply(x.to(base.compute_dtype), rows, columns, *packed)
+            base, name = self.base_layer, self.one
+            out = _product(x.to(base.compute_dtype), self.packed)
             out = (out if base.bias is None else out + base.bias.to(out.dtype)).to(x.dtype)
             seen = linear(self.lora_dropout[name](x), self.lora_A[name].weight)
             return out + linear(seen, self.lora_B[name].weight) * self.scaling[name]
@@ -91,11 +76,10 @@ def leave(model: Any) -> int:
 
 
 def packed_of(base: Any) -> tuple[Any, ...]:
-    """Rows, columns and what `nf4.unpack` takes before them, of a bitsandbytes layer."""
+    """What `nf4.product` takes behind the activations, of a bitsandbytes layer."""
     state = base.weight.quant_state
-    rows, columns = state.shape
     outer = state.state2
-    return rows, columns, base.weight.data, state.absmax, state.code, outer.absmax, outer.code, state.offset
+    return base.weight.data, state.absmax, state.code, outer.absmax, outer.code, state.offset, *state.shape
 
 
 def _is_plain(part: Any) -> bool:
@@ -123,14 +107,14 @@ def _agrees(base: Any) -> bool:
     """Whether the kernel runs here and unpacks what bitsandbytes unpacks, to a rounding; a trial says so."""
     from bitsandbytes.functional import dequantize_4bit
 
-    rows, columns, *packed = packed_of(base)
     if not is_on_gpu(base):
         return False
+    wanted = dequantize_4bit(base.weight.data, base.weight.quant_state).to(torch.bfloat16)
+    some = torch.eye(wanted.shape[1], dtype=torch.bfloat16, device=wanted.device)[:TRIED]
     try:
-        seen = _unpacked(tuple(packed), rows, columns, torch.bfloat16).float()
+        seen = _product(some, packed_of(base))
     except Exception as fault:  # of a compiler or of a driver, of any kind
         if isinstance(fault, torch.OutOfMemoryError):
             raise
         return False
-    wanted = dequantize_4bit(base.weight.data, base.weight.quant_state).float()
-    return bool(torch.allclose(seen, wanted, rtol=ROUNDING, atol=0.0))
+    return bool(torch.allclose(seen.float(), wanted.T[:TRIED].float(), rtol=ROUNDING, atol=0.0))

@@ -132,6 +132,7 @@ def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> str:
     asked.layers.compile(True)
     try:
         asked.layers.taken(given, how)
+        asked.scored.compile_head()
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as fault:

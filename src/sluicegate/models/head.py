@@ -17,6 +17,9 @@ from torch.autograd.function import once_differentiable
 from sluicegate.models.graphs import Run, compiled, plain
 from sluicegate.models.pair_memory import LOGITS_AT_ONCE
 
+TILE = 128
+"""Rows of a tile of a product on a GPU."""
+
 
 def head_loss(hidden: Any, weight: Any, targets: Any, *, at_once: int = LOGITS_AT_ONCE, compile: bool = False) -> Any:
     """Sum of the losses of M targets, float32, with at most `at_once` logits in memory.
@@ -28,7 +31,7 @@ def head_loss(hidden: Any, weight: Any, targets: Any, *, at_once: int = LOGITS_A
         at_once: most logits held, over all targets of a slice.
         compile: whether losses and gradients of logits come from a compiled kernel.
     """
-    size = max(1, at_once // weight.shape[0])
+    size = _rows(at_once, weight)
     # Within the function gradients are always off, and a parameter always wants one.
     return _Loss.apply(hidden, weight, targets, (size, torch.is_grad_enabled(), compiled if compile else plain))
 
@@ -40,9 +43,19 @@ def head_scores(
 
     Args: those of `head_loss`.
     """
-    size = max(1, at_once // weight.shape[0])
+    size = _rows(at_once, weight)
     scores, entropy = _Scores.apply(hidden, weight, targets, (size, compiled if compile else plain))
     return scores, entropy
+
+
+def _rows(at_once: int, weight: Any) -> int:
+    """Targets of a slice: as many as fill the tiles of a product, where they are that many.
+
+    >>> [_rows(at_once, torch.empty(100, 0)) for at_once in (1, 5000, 12_799, 27_000)]
+    [1, 50, 127, 256]
+    """
+    rows = max(1, at_once // int(weight.shape[0]))
+    return rows if rows < TILE else rows - rows % TILE
 
 
 def _exact(hidden: Any, weight: Any) -> torch.dtype:

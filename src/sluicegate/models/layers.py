@@ -22,6 +22,9 @@ from sluicegate.models.memory import LayerNeed
 GRAPHS = 64
 """Graphs of a layer that are kept: each width of a pack has one for training and one for validation."""
 
+HELD = 2
+"""Times its input's size that a layer which is computed again may hold: its output, and what is small."""
+
 
 class Layers:
     """All decoder layers of a model; made once, it stands in for their forwards.
@@ -49,16 +52,20 @@ class Layers:
 
     def compile(self, wanted: bool) -> None:
         """Whether layers run compiled; a shape is compiled when it first occurs."""
-        draws = self._draws
-
-        def again(layer: Any, *given: Any, **how: Any) -> Any:
-            return checkpoint(_plain, layer, *given, use_reentrant=False, preserve_rng_state=draws, **how)
-
         self._kept: Callable[..., Any] = _plain
-        self._again: Callable[..., Any] = again
+        self._again = self._repeated(_plain)
         if wanted:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
+
+    def _repeated(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """What runs a layer and computes it again for its gradient."""
+        draws = self._draws
+
+        def again(layer: Any, *given: Any, **how: Any) -> Any:
+            return checkpoint(run, layer, *given, use_reentrant=False, preserve_rng_state=draws, **how)
+
+        return again
 
     def _forward(self, layer: Any, place: int) -> Callable[..., Any]:
         def forward(*given: Any, **how: Any) -> Any:
@@ -86,7 +93,11 @@ class Layers:
             how: what it gets by name.
         """
         kept, most = self._tried(self._kept, given, how)
-        _, again = self._tried(self._again, given, how)
+        held, again = self._tried(self._again, given, how)
+        if held > HELD * given[0].nbytes:
+            # Torch 2.11 keeps what an autograd.Function gives, so as bitsandbytes' products.
+            self._again = self._repeated(self._kept)
+            _, again = self._tried(self._again, given, how)
         return LayerNeed(kept, most - kept, again)
 
     def _tried(self, run: Callable[..., Any], given: tuple[Any, ...], how: dict[str, Any]) -> tuple[int, int]:

@@ -150,6 +150,8 @@ def with_adapters(model: Any, settings: TrainSettings, *, name: str, task: str =
     `prepare_model_for_kbit_training` is not used: it makes embedding, head and norms fp32. The first two take
     Llama-3-8B from 6.3 to 8.4 GiB. A frozen norm's weight is bf16 by origin, and its product with a bf16 activation is
     rounded to bf16 before the next product either way, so fp32 norms change no bit and double the activations.
+    Adapters are fp32, as peft makes them: in bf16 many updates are lost to rounding, and losses end higher by more than
+    seeds lie apart (`benchmarks/qlora_h200.py --only adapters`; docs/performance.md has the figures).
 
     Args:
         model: with its weights.

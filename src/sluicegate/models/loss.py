@@ -2,8 +2,8 @@
 
 The logits of one long sample of an 8B model take more memory than its 4-bit weights, several times over in fp32 and
 with gradients. So only the positions that predict a target go through the head, a slice of them at a time. Where the
-head is frozen, a slice's gradient is taken at once and its logits are dropped; where it is trained, they are computed
-again when its gradient is due.
+head is frozen, a slice's gradient is taken at once and its logits are dropped (`head`); where it is trained, they are
+computed again when its gradient is due.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from torch.nn import Module, functional
 from torch.utils.checkpoint import checkpoint
 
-from sluicegate.models.memory import LOGITS_AT_ONCE
+from sluicegate.models.head import head_loss
+from sluicegate.models.memory import HEAD_AT_ONCE, HEAD_BYTES, HEAD_BYTES_COMPILED
 
 
 class SummedLoss(Module):  # type: ignore[misc]
@@ -40,6 +41,7 @@ class SummedLoss(Module):  # type: ignore[misc]
         self._picks = "logits_to_keep" in inspect.signature(inner.forward).parameters
         self.has_body = self._parts[1] is not None
         self.packs = _packs(self._parts[1], autocast)
+        self._compiled = False
         self.vocabulary = int(inner.config.get_text_config().vocab_size)
 
     def forward(
@@ -74,7 +76,19 @@ class SummedLoss(Module):  # type: ignore[misc]
             places = torch.searchsorted(columns, rows % ids.shape[1]) if self._picks else rows % ids.shape[1]
             return _summed(logits[rows // ids.shape[1], places], targets)
         hidden = _hidden(decoder, ids, positions, bounds, states)
-        return sliced_loss(hidden.flatten(0, 1)[rows], head, targets)
+        return sliced_loss(hidden.flatten(0, 1)[rows], head, targets, compile=self._compiled)
+
+    def compile_head(self) -> None:
+        """Compile what becomes of a frozen head's logits, once that was tried on two states.
+
+        Raises:
+            RuntimeError: there is no compiler; all runs as before.
+        """
+        head = self._parts[2]
+        if head is not None and _is_frozen(head):
+            states = head.weight.new_zeros(2, head.weight.shape[1]).requires_grad_()
+            sliced_loss(states, head, torch.zeros(2, dtype=torch.long, device=states.device), compile=True).backward()
+            self._compiled = True
 
 
 def _hidden(
@@ -93,7 +107,7 @@ def _hidden(
 
 
 def sliced_loss(
-    hidden: torch.Tensor, head: Any, targets: torch.Tensor, *, at_once: int = LOGITS_AT_ONCE
+    hidden: torch.Tensor, head: Any, targets: torch.Tensor, *, at_once: int | None = None, compile: bool = False
 ) -> torch.Tensor:
     """Sum of the losses of N targets, with at most `at_once` logits in memory.
 
@@ -101,11 +115,13 @@ def sliced_loss(
         hidden: [N, H] what the head takes.
         head: from H features to V logits.
         targets: [N] tokens.
-        at_once: most logits held, over all targets of a slice.
+        at_once: most logits held, over all targets of a slice; None for what fits into `HEAD_AT_ONCE`.
+        compile: whether losses and gradients of a frozen head's logits come from a compiled kernel.
     """
-    size = max(1, at_once // head.weight.shape[0])
-    if type(head) is torch.nn.Linear and not head.weight.requires_grad and head.bias is None:
-        return cast(torch.Tensor, _FrozenHeadLoss.apply(hidden, head.weight, targets, size))
+    if _is_frozen(head):
+        fits = HEAD_AT_ONCE // (HEAD_BYTES_COMPILED if compile else HEAD_BYTES)
+        return cast(torch.Tensor, head_loss(hidden, head.weight, targets, at_once=at_once or fits, compile=compile))
+    size = max(1, (at_once or HEAD_AT_ONCE // HEAD_BYTES) // head.weight.shape[0])
     if len(targets) <= size:
         return _summed(head(hidden), targets)
 
@@ -118,34 +134,8 @@ def sliced_loss(
     return total
 
 
-class _FrozenHeadLoss(torch.autograd.Function):  # type: ignore[misc]
-    """The loss through a frozen head, its gradient taken slice by slice in the forward.
-
-    Two products with the head instead of three, and no logits are held for the backward.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, size: int) -> torch.Tensor:
-        exact = torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else None
-        weight = weight if exact is None else weight.to(exact)
-        wanted = ctx.needs_input_grad[0]
-        grad = torch.empty_like(hidden) if wanted else None
-        total = hidden.new_zeros((), dtype=torch.float32)
-        for start in range(0, len(targets), size):
-            part = slice(start, start + size)
-            logits = (hidden[part].to(weight.dtype) @ weight.T).float()
-            top = torch.logsumexp(logits, dim=-1)
-            total += (top - logits.gather(1, targets[part, None])[:, 0]).sum()
-            if grad is not None:
-                chances = logits.sub_(top[:, None]).exp_()
-                chances[torch.arange(len(chances), device=chances.device), targets[part]] -= 1.0
-                grad[part] = (chances.to(weight.dtype) @ weight).to(grad.dtype)
-        ctx.grad = grad
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        return ctx.grad * above.to(ctx.grad.dtype), None, None, None
+def _is_frozen(head: Any) -> bool:
+    return type(head) is torch.nn.Linear and not head.weight.requires_grad and head.bias is None
 
 
 def _summed(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

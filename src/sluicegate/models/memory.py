@@ -21,10 +21,12 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 Source: QLoRA, arXiv 2305.14314, section 3, double quantisation."""
 ADAM_BYTES = 16
 """Bytes of a trained weight in fp32: itself, its gradient and two moments."""
-LOGITS_AT_ONCE = 2**25
-"""Logits that the loss holds at once."""
+HEAD_AT_ONCE = 2**28
+"""Bytes of logits and what is made of them that the loss holds at once."""
 HEAD_BYTES = 14
 """Of a logit held: in bf16, in fp32 and once more while they are summed, and its gradient in fp32 and bf16."""
+HEAD_BYTES_COMPILED = 4
+"""Of one from which loss and gradient are made by a compiled kernel: itself and its gradient, in bf16."""
 SLACK = 0.9
 """Share of the free memory that may be planned for before anything is loaded."""
 RESERVED = 1.05
@@ -106,7 +108,7 @@ class Need:
     def windows(self, count: int) -> Need:
         """Of so many windows at once, where this is of one."""
         layer = LayerNeed(self.layer.kept * count, self.layer.working * count, self.layer.again * count)
-        head = max(self.head, min(self.head * count, HEAD_BYTES * LOGITS_AT_ONCE))
+        head = max(self.head, min(self.head * count, HEAD_AT_ONCE))
         return replace(self, state=self.state * count, layer=layer, head=head)
 
 
@@ -202,7 +204,7 @@ def forecast_gib(
     if not gpu:
         tokens = settings.batch_size * window
         block = tokens * (8 * size.width + 4 * size.widest) * 4
-        logits = min(tokens * size.vocabulary, LOGITS_AT_ONCE)
+        logits = min(tokens * size.vocabulary, HEAD_AT_ONCE // HEAD_BYTES)
         plain = 4
         weights = _weights(size, settings, in_4bit=in_4bit, plain=plain)
         return (weights + block * size.layers + logits * (plain + 12)) / GIB
@@ -225,7 +227,7 @@ def need_of(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int) 
         layers=size.layers,
         state=window * size.width * plain,
         layer=layer_need(size, settings, window),
-        head=min(window * size.vocabulary, LOGITS_AT_ONCE) * HEAD_BYTES,
+        head=min(window * size.vocabulary * HEAD_BYTES, HEAD_AT_ONCE),
     )
 
 

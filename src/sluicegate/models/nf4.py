@@ -1,14 +1,17 @@
-"""Weights of a quantised layer, NF4 with double quantisation, unpacked by one kernel.
+"""Products with the weights of a quantised layer, NF4 with double quantisation, which one kernel unpacks.
 
 bitsandbytes does the same in three, the first two for the scales of the blocks. To import this, triton is needed.
 """
 # ruff: noqa: ANN001, ANN202, N803, PLR0917 - triton reads names and places, and has types of its own
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.nn.functional import linear
 
 GROUP = 64
 """Weights that share a scale."""
@@ -40,7 +43,19 @@ def launched(
     kernel, packed: Tensor, scales: Tensor, levels: Tensor, outer_scales: Tensor, outer_levels: Tensor,
     offset: Tensor, rows: int, columns: int, dtype: torch.dtype,
 ) -> Tensor:  # fmt: skip
-    """The weights that `kernel` writes; see `unpack`."""
+    """Weights as bitsandbytes' `dequantize_4bit` has them, [rows, columns].
+
+    Args:
+        kernel: `_unpack`, as what is to launch it takes it.
+        packed: [rows · columns / 2] bytes, two weights each.
+        scales: [rows · columns / GROUP] bytes, the blocks' own.
+        levels: [16] what 4 bits stand for.
+        outer_scales: [blocks / OUTER], rounded up.
+        outer_levels: [256] what 8 bits of a scale stand for.
+        offset: a scalar that is added to each scale.
+        rows, columns: of the weights.
+        dtype: of the weights.
+    """
     out = torch.empty(rows, columns, dtype=dtype, device=packed.device)
     blocks = scales.numel()
     kernel[(triton.cdiv(blocks, AT_ONCE),)](
@@ -50,25 +65,39 @@ def launched(
     return out
 
 
-@torch.library.triton_op("sluicegate::unpack_nf4", mutates_args={})
-def unpack(
-    packed: Tensor, scales: Tensor, levels: Tensor, outer_scales: Tensor, outer_levels: Tensor, offset: Tensor,
-    rows: int, columns: int, dtype: torch.dtype,
+def weights(*packed: Any) -> Tensor:
+    """What `launched` gives, within an operator that a compiler looks into."""
+    return launched(torch.library.wrap_triton(_unpack), *packed)
+
+
+@torch.library.triton_op("sluicegate::nf4_product", mutates_args={})
+def product(
+    given: Tensor, packed: Tensor, scales: Tensor, levels: Tensor, outer_scales: Tensor, outer_levels: Tensor,
+    offset: Tensor, rows: int, columns: int,
 ) -> Tensor:  # fmt: skip
-    """Weights as bitsandbytes' `dequantize_4bit` has them.
+    """`given Wᵀ`, [..., rows], of [..., columns]; W, as `launched` has it, is gone afterwards and gets no gradient."""
+    return linear(
+        given, weights(packed, scales, levels, outer_scales, outer_levels, offset, rows, columns, given.dtype)
+    )
 
-    Args:
-        packed: [rows · columns / 2] bytes, two weights each.
-        scales: [rows · columns / GROUP] bytes, the blocks' own.
-        levels: [16] what 4 bits stand for.
-        outer_scales: [blocks / OUTER], rounded up.
-        outer_levels: [256] what 8 bits of a scale stand for.
-        offset: a scalar that is added to each scale.
-        rows, columns: of the weights.
-        dtype: of the weights.
 
-    Returns:
-        [rows, columns].
-    """
-    kernel = torch.library.wrap_triton(_unpack)
-    return launched(kernel, packed, scales, levels, outer_scales, outer_levels, offset, rows, columns, dtype)
+@torch.library.triton_op("sluicegate::nf4_product_back", mutates_args={})
+def _back(
+    above: Tensor, packed: Tensor, scales: Tensor, levels: Tensor, outer_scales: Tensor, outer_levels: Tensor,
+    offset: Tensor, rows: int, columns: int,
+) -> Tensor:  # fmt: skip
+    """`above W`, [..., columns], of [..., rows]."""
+    return above @ weights(packed, scales, levels, outer_scales, outer_levels, offset, rows, columns, above.dtype)
+
+
+def _keep(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs[1:7])
+    ctx.shape = inputs[7:]
+
+
+def _gradient(ctx, above):
+    return _back(above, *ctx.saved_tensors, *ctx.shape), *(None for _ in range(8))
+
+
+# Not a `torch.autograd.Function`: torch 2.11 keeps what such a function gives although it is to be computed again.
+product.register_autograd(_gradient, setup_context=_keep)
