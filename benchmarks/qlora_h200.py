@@ -1,6 +1,6 @@
 """QLoRA training of a Llama-3-8B shape: tokens a second and memory, ours under several limits, beside its peers.
 
-    python benchmarks/qlora_h200.py [--shape 8b|tiny] [--only trl,unsloth,ours,long,parity,profile,two] [--out FILE]
+    python benchmarks/qlora_h200.py [--shape 8b|tiny] [--only ours,trl,unsloth,long,parity,…] [--out FILE]
 
 Weights are random and in NF4 (double quantisation), made once in `--work`; samples are 60 to 2,048 tokens of words as
 frequent as words are, a quarter of each the prompt, and fill eight packs of 2,048 tokens: they are a step, for
@@ -12,10 +12,11 @@ of ours loading included. The loss is that of the last of `--steps` steps.
 
 `long` tells rates at 8,192 tokens and looks for the longest sample that can be trained on within 11 GiB. `parity`
 trains a small model from scratch on this Python's own library, for 300 steps and several seeds, ours and transformers'
-Trainer from the same weights in the same order: the curves must differ by less than seeds do. `two` is ours on two GPUs
-beside one, at the same batch; `profile` tells where a step's time goes. Goals on an H200: 10,000 tokens/s within 7 GiB,
-12,500 within 11, 3 times the fastest peer at its own memory. Without a GPU the tiny shape is trained on the CPU, so
-that the script is tested; its figures mean nothing there.
+Trainer from the same weights in the same order: the curves must differ by less than seeds do. `adapters` trains LoRA on
+such a model (on a GPU in NF4), its weights in fp32 and in bf16. `two` and `four` are ours on so many GPUs beside one,
+with the same batch; `profile` tells where a step's time goes. Goals on an H200: 10,000 tokens/s within 7 GiB, 12,500
+within 11, 3 times the fastest peer at its own memory. Without a GPU the tiny shape is trained on the CPU, so that the
+script is tested; its figures mean nothing there.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ POSITIONS = 131_072
 SMOOTHED, A_CURVES_STEP = 25, 32 if GPU else 8
 GOALS = {"ours within 7 GiB": 10_000, "ours within 11 GiB": 12_500}
 OVER_PEER = 3.0
-LIMITS = (7.0, 11.0, 24.0, 0.0)
+LIMITS = (7.0, 11.0, 16.0, 24.0, 0.0)
+"""GiB; 16 is what the fastest peer takes, TRL with four windows at once."""
 SMALL = {
     "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 4,
     "num_key_value_heads": 4, "max_position_embeddings": 1024,
@@ -99,7 +101,8 @@ def _asked() -> argparse.Namespace:
     asked.add_argument("--compile", default="true" if GPU else "false")
     asked.add_argument("--steps", type=int, default=5)
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--seeds", type=int, default=3, help="of parity")
+    asked.add_argument("--seeds", type=int, default=3, help="of parity and adapters")
+    asked.add_argument("--processes", type=int, default=2, help="of several")
     asked.add_argument("--base", type=Path, help="of a curve")
     asked.add_argument("--data", type=Path, help="of a curve")
     asked.add_argument("--work", type=Path, default=Path(gettempdir()) / "sluicegate-qlora")
@@ -116,6 +119,7 @@ def cases(told: argparse.Namespace) -> Iterator[tuple[str, str, Row, float]]:
         "trl": [("trl", "trl", {}, 150)],
         "unsloth": [("unsloth", "unsloth", {}, 150)],
         "long": [
+            ("ours within 11 GiB, r 64", "ours", {"limit": 11.0, "rank": 64}, 110),
             *((f"ours within 11 GiB, {long} tokens, r {rank}", "ours",
                {"limit": 11.0, "length": long, "rank": rank}, 110) for rank in ((16, 64) if GPU else ())),
             *((f"longest within 11 GiB, r {rank}", "longest", {"limit": 11.0, "rank": rank}, 110)
@@ -123,7 +127,9 @@ def cases(told: argparse.Namespace) -> Iterator[tuple[str, str, Row, float]]:
         ],
         "parity": [("parity", "parity", {"steps": 300 if GPU else told.steps, "seeds": told.seeds}, 150)],
         "profile": [(f"profile{_within(limit)}", "profile", {"limit": limit}, 90) for limit in (7.0, 11.0)],
-        "two": [("two", "two", {}, 200)],
+        "adapters": [("adapters", "adapters", {"steps": 300 if GPU else told.steps, "seeds": told.seeds}, 300)],
+        "two": [("two", "several", {"processes": 2}, 200)],
+        "four": [("four", "several", {"processes": 4}, 200)],
     }  # fmt: skip
     for group in told.only.split(","):
         name, _, only = group.partition(":")
@@ -487,22 +493,24 @@ def parity(told: argparse.Namespace) -> Iterator[Row]:
     yield compared(curves, told.steps) | {"samples": len(some)}
 
 
-def compared(curves: Mapping[tuple[str, int], Sequence[float]], steps: int) -> Row:
-    """How far ours lies from the Trainer with the same seed, beside how far seeds lie apart; of smoothed curves."""
+def compared(
+    curves: Mapping[tuple[str, int], Sequence[float]], steps: int, *, one: str = "ours", other: str = "trainer"
+) -> Row:
+    """How far one way lies from another with the same seed, beside how far seeds lie apart; of smoothed curves."""
     over = min(SMOOTHED, max(1, steps // 4))
     smooth = {key: _smoothed(curve, over) for key, curve in curves.items()}
     seeds = sorted({seed for _, seed in curves})
     apart = [
         abs(mine - theirs)
         for seed in seeds
-        for mine, theirs in zip(smooth["ours", seed], smooth["trainer", seed], strict=True)
+        for mine, theirs in zip(smooth[one, seed], smooth[other, seed], strict=True)
     ]
     spread = [
-        statistics.stdev(smooth["trainer", seed][place] for seed in seeds) for place in range(len(apart) // len(seeds))
+        statistics.stdev(smooth[other, seed][place] for seed in seeds) for place in range(len(apart) // len(seeds))
     ]
-    ends = {who: [round(smooth[who, seed][-1], 4) for seed in seeds] for who in ("ours", "trainer")}
+    ends = {who: [round(smooth[who, seed][-1], 4) for seed in seeds] for who in (one, other)}
     return {
-        "steps": steps, "seeds": len(seeds), "first_loss": round(curves["ours", 0][0], 4), "last_losses": ends,
+        "steps": steps, "seeds": len(seeds), "first_loss": round(curves[one, 0][0], 4), "last_losses": ends,
         "apart_mean": round(statistics.mean(apart), 5), "apart_most": round(max(apart), 5),
         "between_seeds": round(statistics.mean(spread), 5),
         "within_seed_noise": statistics.mean(apart) <= statistics.mean(spread),
@@ -572,16 +580,57 @@ def curve_trainer(told: argparse.Namespace) -> Iterator[Row]:
     yield {"losses": losses}
 
 
-def two(told: argparse.Namespace) -> Iterator[Row]:
-    """Ours on one GPU and on two, at the same batch: rates and losses. Without GPUs, on one and two processes."""
+def adapters(told: argparse.Namespace) -> Iterator[Row]:
+    """Loss curves of LoRA on a model that was trained on other texts: its weights in bf16 and in fp32."""
+    from sluicegate.models import causal, loading, tiny
+    from sluicegate.train import loop
+
+    told.work.mkdir(parents=True, exist_ok=True)
+    some = texts(3008 if GPU else 128, 1000 if GPU else 400)
+    paths = [told.work / f"{part}-of-{len(some)}.jsonl" for part in ("first", "second")]
+    for path, rows in zip(paths, (some[: len(some) // 2], some[len(some) // 2 :]), strict=True):
+        jsonl.write(path, rows)
+    shape = SMALL if GPU else SMALL | {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    folder = told.work / f"before-adapters-{len(some)}"
+    tiny.build(folder, tiny.texts_of(some), seed=0, shape=shape)
+    whole = argparse.Namespace(work=told.work, steps=told.steps, seed=0, base=folder, data=paths[0])
+    trained = _curve_settings(whole)
+    loop.train(trained, Null())
+    plain = loading.with_adapters
+    curves: dict[tuple[str, int], list[float]] = {}
+
+    def in_bf16(*given: Any, **how: Any) -> Any:
+        model = plain(*given, **how)
+        for part in model.parameters():
+            if part.requires_grad:
+                part.data = part.data.bfloat16()
+        return model
+
+    try:
+        for seed, (name, way) in itertools.product(range(told.seeds), (("bf16", in_bf16), ("fp32", plain))):
+            vars(causal)["with_adapters"] = way
+            asked = _curve_settings(argparse.Namespace(**vars(whole) | {"seed": seed, "data": paths[1]})).model_copy(
+                update={"base_model": str(trained.model_dir), "load_in_4bit": "true" if GPU else "false",
+                        "lora_r": told.rank, "lora_dropout": 0.0, "learning_rate": 2e-4}
+            )  # fmt: skip
+            clock = Clock()
+            loop.train(asked, clock)
+            curves[name, seed] = [loss for _, _, loss in clock.rows]
+    finally:
+        vars(causal)["with_adapters"] = plain
+    yield compared(curves, told.steps, one="bf16", other="fp32") | {"samples": len(some) // 2}
+
+
+def several(told: argparse.Namespace) -> Iterator[Row]:
+    """Ours on one GPU and on several, at the same batch: rates and losses. Without GPUs, on so many processes."""
     from sluicegate.tracking.spool import curves
 
     data, seen = samples(told), {}
-    for processes in (1, 2):
+    for processes in (1, told.processes):
         accumulation = _count(told) // processes
         env = {
             "DATASET_PATH": str(data), "BASE_MODEL": str(told.work / told.shape), "LORA_R": str(told.rank),
-            "OUTPUT_DIR": str(told.work / "models"), "MODEL_NAME": f"two-{processes}-{time.time_ns()}",
+            "OUTPUT_DIR": str(told.work / "models"), "MODEL_NAME": f"several-{processes}-{time.time_ns()}",
             "LOAD_IN_4BIT": "true", "BATCH_SIZE": "1", "GRADIENT_ACCUMULATION_STEPS": str(accumulation),
             "MAX_STEPS": str(told.steps), "EPOCHS": "1000", "MAX_SEQ_LENGTH": str(told.length), "LORA_DROPOUT": "0",
             "COMPILE": told.compile, "PACKING": "true", "SAVE_EVERY": "10000", "WARMUP_STEPS": "0",
@@ -593,10 +642,10 @@ def two(told: argparse.Namespace) -> Iterator[Row]:
         told_of = curves(Path(env["OUTPUT_DIR"]) / env["MODEL_NAME"] / "events.jsonl")
         rates = [rate for _, rate in told_of["train/tokens_per_s"]]
         seen[processes] = (statistics.median(rates[WARM:] or rates), [loss for _, loss in told_of["train/loss"]])
-    (alone, wanted), (together, found) = seen[1], seen[2]
+    (alone, wanted), (together, found) = seen[1], seen[told.processes]
     yield {
         "tokens_per_s": round(together), "tokens_per_s_alone": round(alone),
-        "efficiency": round(together / alone / 2, 3), "losses_alone": [round(loss, 5) for loss in wanted],
+        "efficiency": round(together / alone / told.processes, 3), "losses_alone": [round(loss, 5) for loss in wanted],
         "losses": [round(loss, 5) for loss in found],
         "apart_most": round(max(abs(one - other) / one for one, other in zip(wanted, found, strict=True)), 6),
     }  # fmt: skip
@@ -604,20 +653,21 @@ def two(told: argparse.Namespace) -> Iterator[Row]:
 
 WAYS = {
     "ours": ours, "trl": trl, "unsloth": unsloth, "longest": longest, "profile": profile, "parity": parity,
-    "curve-ours": curve_ours, "curve-trainer": curve_trainer, "two": two,
+    "curve-ours": curve_ours, "curve-trainer": curve_trainer, "adapters": adapters,
+    "several": several,
 }  # fmt: skip
 
 
 def figures(rows: Sequence[Row]) -> Row:
     """What is to be read off: the goals, and how many times the fastest peer ours is within a peer's memory."""
-    rated = {row["row"]: row for row in rows if "tokens_per_s" in row and row["row"] != "two"}
+    rated = {row["row"]: row for row in rows if "tokens_per_s" in row and row["row"] not in {"two", "four"}}
     found: Row = {}
     for name, goal in GOALS.items():
         if name in rated:
             found[name] = {"tokens_per_s": rated[name]["tokens_per_s"], "goal": goal,
                            "met": rated[name]["tokens_per_s"] >= goal}  # fmt: skip
     peers = {name: row for name, row in rated.items() if not name.startswith("ours")}
-    mine = [row for name, row in rated.items() if name.startswith("ours") and "tokens, r" not in name]
+    mine = [row for name, row in rated.items() if name.startswith("ours") and ", r " not in name]
     if peers and mine:
         name, peer = max(peers.items(), key=lambda item: item[1]["tokens_per_s"])
         within = [row for row in mine if row["peak_gib"] <= peer["peak_gib"]]

@@ -129,7 +129,7 @@ def _but(words: Sequence[str], *names: str) -> list[str]:
 
 def about() -> Row:
     """Date, device, versions and command."""
-    known = {item.name for item in importlib.metadata.distributions()}
+    known = {item.name.replace("_", "-") for item in importlib.metadata.distributions()}
     versions = {name: importlib.metadata.version(name) for name in PACKAGES if name in known}
     words = _but(sys.argv[1:], "--out", "--work")
     return {

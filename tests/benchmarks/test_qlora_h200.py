@@ -49,6 +49,13 @@ def test_the_curve_of_a_model_from_scratch_is_that_of_transformers_trainer(tmp_p
     assert max(row["last_losses"]["ours"]) < row["first_loss"] - 1
 
 
+def test_adapters_are_trained_in_both_precisions(tmp_path: Path) -> None:
+    told, _ = _run(tmp_path, "--only", "adapters", "--seeds", "2")
+    row = told["rows"][0]
+    assert set(row["last_losses"]) == {"bf16", "fp32"}
+    assert 0 < row["apart_mean"] < row["between_seeds"]
+
+
 def test_a_process_that_fails_or_takes_too_long_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent.parent))
     from benchmarks.side import apart

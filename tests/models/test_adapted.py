@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,14 @@ def test_compiled_and_computed_again_the_gradients_are_the_same(model: Any, monk
 def test_without_autocast_and_with_adapters_off_or_merged_it_is_peft_that_computes(model: Any) -> None:
     adapted.adopt(model)
     part = adapted.adopted(model)[0]
+    pefts: Any = type(part).__bases__[0]
     given = torch.randn(3, part.in_features)
     for autocast, off, merged in [(False, False, False), (True, True, False), (True, False, True)]:
         if merged:
             part.merge()
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             part._disable_adapters = off
-            assert torch.equal(part(given), type(part).__bases__[0].forward(part, given))
+            assert torch.equal(part(given), pefts.forward(part, given))
             part._disable_adapters = False
 
 
@@ -120,7 +122,7 @@ def test_dropout_is_the_adapters_own(model: Any) -> None:
 def test_what_is_not_of_the_plain_kind_is_left_to_peft(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapted, "_agrees", lambda _: True)
     first = next(part for part in model.modules() if adapted._is_plain(part))
-    spoilt = [
+    spoilt: list[Callable[[Any], None]] = [
         lambda state: setattr(state, "quant_type", "fp4"),
         lambda state: setattr(state, "blocksize", 128),
         lambda state: setattr(state, "nested", False),

@@ -82,6 +82,30 @@ def test_packed_and_padded_samples_have_the_same_loss_and_gradients(load: Callab
             assert torch.allclose(gradient, theirs[name], rtol=1e-5, atol=1e-5 * float(theirs[name].abs().max()))
 
 
+@pytest.mark.parametrize("in_4bit", ["true", "false"])
+def test_in_bf16_packed_and_padded_samples_differ_by_its_rounding(
+    load: Callable[..., causal.Causal], in_4bit: str
+) -> None:
+    learner = load(packing="true", lora_dropout=0.0, load_in_4bit=in_4bit)
+    _learnt(learner)
+    trained = [part for part in learner.model.parameters() if part.requires_grad]
+
+    def one(rows: Sequence[Tokens], *, packs: bool) -> tuple[float, torch.Tensor]:
+        learner.packs = packs
+        learner.model.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = learner.scored(**learner.batch(rows, 1))
+        loss.backward()
+        return float(loss.detach()), torch.cat([part.grad.flatten().double() for part in trained])
+
+    for row in ROWS:  # beside the same others in a pack, the loss and gradient that each adds
+        others = [other for other in ROWS if other is not row]
+        for rows in ([row], [row, *others]):
+            (loss, gradient), (wanted, theirs) = one(rows, packs=True), one(rows, packs=False)
+            assert loss == pytest.approx(wanted, rel=2**-8)
+            assert float((gradient - theirs).norm() / theirs.norm()) < 0.03
+
+
 def test_a_micro_batch_that_leaves_no_room_is_left_to_the_loop(
     load: Callable[..., causal.Causal], monkeypatch: pytest.MonkeyPatch
 ) -> None:

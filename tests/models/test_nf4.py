@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from sluicegate.models import nf4  # noqa: E402
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 64), (3, 128), (96, 64), (130, 448)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16] if DEVICE == "cuda" else [torch.float32])
-def test_weights_are_those_of_bitsandbytes(rows: int, columns: int, dtype: torch.dtype) -> None:
+def test_weights_are_those_of_bitsandbytes(rows: int, columns: int, dtype: Any) -> None:
     weight = torch.randn(rows, columns, generator=torch.Generator().manual_seed(rows)).to(DEVICE, dtype)
     packed, state = quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
     parts = (packed, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset)
@@ -41,7 +43,11 @@ def test_a_product_has_the_gradient_of_one_with_plain_weights(monkeypatch: pytes
         monkeypatch.setattr(nf4, "weights", lambda *packed: nf4.launched(nf4._unpack, *packed))
     given, above = (torch.randn(2, 5, width, generator=draw).to(DEVICE) for width in (64, 96))
     found = []
-    for work in (lambda x: nf4.product(x, *parts, 96, 64), lambda x: x @ dequantize_4bit(packed, state).T):
+    works: list[Callable[[Any], Any]] = [
+        lambda x: nf4.product(x, *parts, 96, 64),
+        lambda x: x @ dequantize_4bit(packed, state).T,
+    ]
+    for work in works:
         leaf = given.clone().requires_grad_()
         out = work(leaf)
         found.append([out.detach(), *torch.autograd.grad(out, [leaf], above)])

@@ -42,7 +42,7 @@ machines:
   tower: {does: [train, generate], gpu: RTX 4070 Ti, vram_gib: 12, dollars_per_hour: 0.5}
   server: {does: [evaluate]}
 stages:
-  3: {train_samples: 400, val_samples: 40, test_samples: 60, hours: 0.25}
+  3: {train_samples: 400, val_samples: 40, test_samples: 60, hours: 0.1}
   4: {train_samples: 2000, val_samples: 100, test_samples: 300, seeds: 3, attempts: 2}
 """,
     "shown.yaml",

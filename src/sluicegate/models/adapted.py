@@ -42,7 +42,8 @@ def _kind() -> Any:
             out = _product(x.to(base.compute_dtype), self.packed)
             out = (out if base.bias is None else out + base.bias.to(out.dtype)).to(x.dtype)
             seen = linear(self.lora_dropout[name](x), self.lora_A[name].weight)
-            return out + linear(seen, self.lora_B[name].weight) * self.scaling[name]
+            # The weight is scaled, which is one with its cast: scaled activations would be kept and written once more.
+            return out + linear(seen, self.lora_B[name].weight * self.scaling[name])
 
     return Adapted
 

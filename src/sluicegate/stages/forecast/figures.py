@@ -60,11 +60,13 @@ def count(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A number to two digits.
+    """A number to two digits, below a tenth to one.
 
     >>> plain(0.01234), plain(8.56), plain(123.4)
-    ('0.012', '8.6', '123')
+    ('0.01', '8.6', '123')
     """
+    if value < 0.1:
+        return f"{value:.1g}"
     return f"{value:.2g}" if value < 99.5 else f"{value:.0f}"
 
 

@@ -77,7 +77,7 @@ def _trained(study: Study, settings: TrainSettings, samples: int, machine: Speed
     if shape is None or (study.needs_gpu and not machine.gpu):
         return Trained(settings, done)
     # Where the memory is unknown, `auto` keeps the weights as they are.
-    free = math.inf if machine.gib is None else machine.gib
+    free = math.inf if machine.free_gib is None else machine.free_gib
     window = min(settings.max_seq_length, shape.positions)
     gpu, forecast = bool(machine.gpu), forecast_of(shape.size)
     in_4bit, _ = memory.decide(settings, shape.size, window=window, gpu=gpu, free_gib=free, forecast=forecast)

@@ -26,16 +26,19 @@ GPUS: dict[str, tuple[float, float]] = {
     "t4": (65, 320), "rtx 4090": (165, 1008), "rtx 4080": (97, 717), "rtx 4070 ti": (80, 504), "rtx 4070": (58, 504),
     "rtx 3090": (71, 936),
 }  # fmt: skip
-"""Dense 16-bit TFLOP/s with sums in 32 bit, and GB/s of memory: the vendor's data sheets, the slowest variant."""
+"""Dense 16-bit TFLOP/s with sums in 32 bit, and GB/s of memory: the vendor's data sheets, the slowest variant, noted
+2026-11-25."""
 REACHED = Span(0.6, 0.8, 1.0)
-"""Share of a data sheet's TFLOP/s in large products: an H200 reached 786 of 989 (0.79)."""
+"""Share of a data sheet's TFLOP/s in large products: an H200 reached 786 of 989 (0.79, 2026-11-22)."""
 TOLD = Span(0.75, 1.0, 1.05)
-"""Of the TFLOP/s that a study file tells: often a data sheet's after all."""
+"""Of the TFLOP/s that a study file tells: often a data sheet's after all. Assumed."""
 FLOP_A_BYTE = Span(120, 165, 400)
 """TFLOP/s over TB/s of the cards in `GPUS`, for one that is known by its TFLOP/s alone."""
 BANDWIDTH = Span(0.6, 0.85, 1.0)
 """Share of a data sheet's GB/s: a copy on an H200 moved 4.3 of 4.8 TB/s."""
 UNKNOWN_CORES = Span(2, 4, 16)
+CONTEXT_GIB = 0.6
+"""Of a GPU's memory that no training gets: CUDA's own, and what a desktop shows. Assumed, not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,15 @@ class Speed:
     gib: float | None
     cores: Span
     dollars_per_hour: float = 0.0
+
+    @property
+    def free_gib(self) -> float | None:
+        """What of its memory a training or decoding finds free; None where it is unknown.
+
+        >>> Speed("tower", "RTX 4090", None, None, 24.0, exactly(2)).free_gib
+        23.4
+        """
+        return self.gib if self.gib is None or not self.gpu else self.gib - CONTEXT_GIB
 
     @property
     def told(self) -> str:

@@ -129,8 +129,10 @@ def _warnings(forecasts: Sequence[Forecast]) -> Iterator[str]:
 
 def _notes(forecasts: Sequence[Forecast]) -> Iterator[str]:
     yield (
-        "Time: 6 FLOP a weight and token of LoRA training on a GPU (4 on a CPU), what launching each layer costs, "
-        "weights moved once a pass; src/sluicegate/stages/forecast/priors.py has every constant with its source."
+        "Time: on a GPU 2 FLOP a weight, token and pass, as many passes as the memory model has for the machine, at "
+        "the share of its speed that was measured on an H200 (docs/performance.md); on a CPU 4 a weight and token of "
+        "LoRA training, and what each layer costs; src/sluicegate/stages/forecast/priors.py has every constant with "
+        "its source."
     )
     for known, stages in _alike(forecasts):
         how = f"alpha {known.alpha:g} a decision; {known.method}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluicegate.models import memory, pair_memory
 from sluicegate.models.pair_memory import PairSize, forecast_of
-from sluicegate.stages.forecast import priors
+from sluicegate.stages.forecast import filling, priors
 from sluicegate.stages.forecast.counts import tokens_generated
 from sluicegate.stages.forecast.layout import Figure, Stage, Trained, made, of_all, summed, weights
 from sluicegate.stages.forecast.priors import DISK_RATIO, MEMORY_RATIO
@@ -25,7 +25,7 @@ def vram(stage: Stage) -> Figure:
         trained = stage.arms[arm]
         if trained.shape is None:
             return Figure(None, "unknown")
-        needed, filled = (_training_gib(trained, trained.shape, limit) for limit in (None, machine.gib))
+        needed, filled = (_training_gib(stage, arm, trained.shape, free) for free in (0.0, machine.free_gib or 0.0))
         ratio = stage.measured.memory_ratio(arm)
         seen = around(ratio.value, MEMORY_RATIO) if ratio else priors.VRAM
         span = (seen * needed).at_least(around(filled, priors.FILLED_RATIO)) if filled > needed else seen * needed
@@ -37,17 +37,16 @@ def vram(stage: Stage) -> Figure:
     return max(figures, key=lambda figure: figure.span.expected if figure.span else 0.0)
 
 
-def _training_gib(trained: Trained, shape: Shape, limit: float | None) -> float:
-    """Peak of a training on a GPU of so many GiB, which it fills; None: of one that takes no more than it must."""
-    settings, window = trained.settings, min(trained.settings.max_seq_length, shape.positions)
-    filled = limit and memory.filled_gib(settings, limit)
+def _training_gib(stage: Stage, arm: str, shape: Shape, free: float) -> float:
+    """Peak of a training on a GPU with so many GiB free, which it fills; 0: of one that takes what it must."""
     if not isinstance(shape.size, PairSize):
-        return memory.forecast_gib(
-            shape.size, settings, in_4bit=trained.in_4bit, window=window, gpu=True, limit_gib=filled
-        )
+        return filling.of(stage, arm, shape, free).gib
+    trained = stage.arms[arm]
+    settings, window = trained.settings, min(trained.settings.max_seq_length, shape.positions)
+    filled = memory.filled_gib(settings, free)
     while True:
         need = pair_memory.forecast_gib(shape.size, settings, in_4bit=trained.in_4bit, window=window, gpu=True)
-        if max(getattr(settings, name) for name in HALVED) == 1 or (filled and need <= filled):
+        if max(getattr(settings, name) for name in HALVED) == 1 or need <= filled:
             return need
         settings = settings.model_copy(update={name: -(-getattr(settings, name) // 2) for name in HALVED})
 

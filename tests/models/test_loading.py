@@ -1,0 +1,34 @@
+"""What a QLoRA training is loaded as: which precision each weight has, and where it lies."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import sluicegate
+from sluicegate.models.base import find
+from sluicegate.models.loading import weights, with_adapters
+from sluicegate.settings import TrainSettings
+
+pytestmark = pytest.mark.torch
+
+
+def test_nothing_of_a_4_bit_base_is_made_float32_and_its_adapters_are(base: Path) -> None:
+    source = find(str(base))
+    loaded = weights(AutoModelForCausalLM, source, torch.bfloat16, in_4bit=True, device=torch.device("cpu"))
+    asked = TrainSettings.model_construct(lora_r=4, lora_alpha=8, lora_dropout=0.0)
+    model = with_adapters(loaded, asked, name=source.name)
+    frozen = {name: part.dtype for name, part in model.named_parameters() if not part.requires_grad}
+    trained = {name: part.dtype for name, part in model.named_parameters() if part.requires_grad}
+    assert set(frozen.values()) == {torch.bfloat16, torch.uint8}
+    assert model.get_input_embeddings().weight.dtype == model.get_output_embeddings().weight.dtype == torch.bfloat16
+    assert all("lora_" in name for name in trained) and set(trained.values()) == {torch.float32}
+
+
+def test_no_memory_of_the_host_is_pinned() -> None:
+    # WSL2 has little of it, and torch tells of its end as CUDA's out of memory.
+    source = Path(sluicegate.__file__).parent
+    found = {path.name for path in source.rglob("*.py") if re.search(r"pin_memory|cudaHostAlloc", path.read_text())}
+    assert found == set()
