@@ -414,7 +414,7 @@ def _one_step(learner: Any, optimizer: Any, sample: Any, length: int) -> bool:
 
 
 def profile(told: argparse.Namespace) -> Iterator[Row]:
-    """Where a warm step's time goes: the GPU's kernels by their time, and how long it had none."""
+    """Where a warm step's time goes: the GPU's kernels by their time, how long it had none, and the allocator's retries."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiled
 
@@ -441,7 +441,7 @@ def profile(told: argparse.Namespace) -> Iterator[Row]:
     busy = sum(row.self_device_time_total for row in kernels) / 1e6
     top = sorted(kernels, key=lambda row: -row.self_device_time_total)[:40]
     yield {
-        "step_s": round(seconds, 3), "kernels_s": round(busy, 3),
+        "step_s": round(seconds, 3), "kernels_s": round(busy, 3), "retries": side.retries(),
         "top": [[row.key[:110], row.count, round(row.self_device_time_total / 1e3, 2)] for row in top],
     }  # fmt: skip
 

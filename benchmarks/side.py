@@ -63,6 +63,11 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
+def retries() -> int:
+    """Times that the allocator gave back what it had cached because a request did not fit; 0 without a GPU."""
+    return int(torch.cuda.memory_stats().get("num_alloc_retries", 0)) if GPU else 0
+
+
 def peak_gib() -> float:
     """Most memory of the GPU that was reserved at once; 0 without one."""
     return round(torch.cuda.max_memory_reserved() / 2**30, 2) if GPU else 0.0
