@@ -414,7 +414,7 @@ def _one_step(learner: Any, optimizer: Any, sample: Any, length: int) -> bool:
 
 
 def profile(told: argparse.Namespace) -> Iterator[Row]:
-    """Where a warm step's time goes: the GPU's kernels by their time, how long it had none, and the allocator's retries."""
+    """Where a warm step's time goes: kernels by their time, how long it had none, the allocator's retries."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiled
 
