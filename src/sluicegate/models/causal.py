@@ -88,9 +88,9 @@ class Causal:
             host=self.host,
             leave=lambda: adapted.leave(self.model),
         )
-        adapted.adopt(self.model)
         settings = self.settings if self.packs else self.settings.model_copy(update={"packing": "false"})
         try:
+            adapted.adopt(self.model)
             fitted = fitting.fit(asked, settings, steps=steps)
         except torch.OutOfMemoryError:
             # The loop's own ladder takes it from here: it halves the micro-batch until a step fits.
