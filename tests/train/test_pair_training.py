@@ -1,7 +1,11 @@
 """Encoder-decoders through the whole way: settings, training that is cut off and goes on, answers from the folder."""
 
 import dataclasses
+import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from sluicegate.generate import Request, generate
 from sluicegate.records import Prediction
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Null
+from sluicegate.tracking.spool import curves
 from sluicegate.train import loop, step
 
 pytestmark = pytest.mark.torch
@@ -70,3 +75,23 @@ def test_a_folder_without_a_record_answers_by_its_shape(asked: TrainSettings, tm
         model=asked.base_model, name="m", data=asked.dataset_path, out=tmp_path / "o.jsonl", max_new_tokens=4, limit=2
     )
     assert generate(request) == 2
+
+
+@pytest.mark.process
+def test_two_processes_give_the_losses_of_one(asked: TrainSettings) -> None:
+    config = Path(asked.base_model) / "config.json"
+    found = json.loads(config.read_text("utf-8"))
+    found |= {key: 0.0 for key in found if "dropout" in key}  # which processes do not draw alike
+    config.write_text(json.dumps(found), "utf-8")
+    told = {name.upper(): str(value) for name, value in asked.public().items() if value not in {None, ""}}
+    train = ("-m", "sluicegate", "train", "--no-send")
+    launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
+    both = ("-m", *launch.split(), "--dynamo_backend", "no", "--main_process_port", "0", *train)
+    for name, words, batch in (("one", train, "8"), ("two", both, "4")):
+        env = os.environ | told | {"MODEL_NAME": name, "BATCH_SIZE": batch, "MAX_STEPS": "4"}
+        done = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (curves(asked.output_dir / name / "events.jsonl") for name in ("one", "two"))
+    for name in ("train/loss", "train/grad_norm", "val/loss"):
+        assert [at for at, _ in two[name]] == [at for at, _ in one[name]]
+        assert [value for _, value in two[name]] == pytest.approx([value for _, value in one[name]], rel=1e-4)

@@ -125,3 +125,45 @@ def test_a_process_without_a_sample_adds_nothing() -> None:
     assert float(step.gradients(second, training.train, 1, 4)) == 0.0
     grad = training.names["weight"].grad
     assert grad is not None and float(grad) == 0.0
+
+
+def _of_three(process: int, lines: list[Line], **can: Any) -> Training:
+    several = SimpleNamespace(num_processes=3, process_index=process, device=torch.device("cpu"), **can)
+    return Training(**{**_training(lines).__dict__, "accelerator": several})
+
+
+@pytest.mark.parametrize(
+    ("lines", "whole", "cut"),
+    [
+        (5, [[1.0, 1.0], [1.0, 1.0], [1.0]], [[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]),
+        (2, [[1.0], [1.0], [0.0]], [[1.0], [1.0], [0.0]]),
+    ],
+)
+def test_where_the_model_is_cut_all_have_equally_many_micro_batches(
+    lines: int, whole: list[list[float]], cut: list[list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sluicegate.train import step
+
+    for is_cut, wanted in ((False, whole), (True, cut)):
+        monkeypatch.setattr(step, "is_sharded", lambda _, is_cut=is_cut: is_cut)
+        for process in range(3):
+            found = step._micro_batches(_of_three(process, LINES[:lines]), LINES[:lines], 1)
+            assert [counts for _, counts in found] == wanted[process]
+            assert all(len(batch) == 1 for batch, _ in found)
+
+
+def test_where_the_model_is_cut_a_validation_stops_in_all_processes_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sluicegate.train import step
+
+    told: list[float] = []
+
+    def reduce(tensor: torch.Tensor, _: str) -> torch.Tensor:
+        told.append(float(tensor))
+        return tensor + 1.0  # another process was told to stop
+
+    training = _of_three(0, LINES, reduce=reduce)
+    assert not step._asked(training, lambda: False)
+    assert told == []
+    monkeypatch.setattr(step, "is_sharded", lambda _: True)
+    assert step._asked(training, lambda: False)
+    assert told == [0.0]

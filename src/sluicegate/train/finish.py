@@ -10,9 +10,10 @@ from pathlib import Path
 
 from sluicegate.jsonl import sha256, unwritable
 from sluicegate.models.memory import GIB
-from sluicegate.train import checkpoint, identity, result
+from sluicegate.train import checkpoint, identity, result, sharding
 from sluicegate.train.batches import ends
 from sluicegate.train.checkpoint import State
+from sluicegate.train.processes import first_does
 from sluicegate.train.result import Result
 from sluicegate.train.selection import selected_by
 from sluicegate.train.step import Training
@@ -24,20 +25,37 @@ OWN = (identity.RUN, result.RESULT, ".holder")
 
 
 def finish(training: Training, state: State, *, dropped: int) -> Result:
-    """Save the best weights (the last ones without a validation file) and write the result.
+    """Save the best weights (the last ones without a validation file) and write the result: the first process does.
 
     Args:
-        training: whose model holds the last weights.
+        training: whose model holds the last weights; where it is cut over processes, it is not run any more.
         state: after the last step.
         dropped: training samples that were left out for their length.
 
     Raises:
         UserError: the best checkpoint is corrupt, or the folder cannot be written to.
     """
-    model_dir = training.settings.model_dir
-    best = checkpoint.best(model_dir, state)
+    accelerator = training.accelerator
+    if not training.sharded:
+        return first_does(accelerator, lambda: _finished(_best(training, state), state, dropped=dropped))
+    _best(training, state)
+    sharding.make_whole(
+        training.learner.model, training.model, here=accelerator.is_main_process, frozen=not training.settings.lora_r
+    )
+    return first_does(accelerator, lambda: _finished(training, state, dropped=dropped))
+
+
+def _best(training: Training, state: State) -> Training:
+    """The training with the best weights in its model."""
+    best = checkpoint.best(training.settings.model_dir, state)
     if best and state.best_step != state.step:
         put_weights(training.names, checkpoint.read(best).weights)
+    return training
+
+
+def _finished(training: Training, state: State, *, dropped: int) -> Result:
+    """Write the model as it is, and its result."""
+    model_dir = training.settings.model_dir
     digest = _saved(training, model_dir)
     done = _result(training, state, dropped=dropped, digest=digest)
     result.write(model_dir, done)

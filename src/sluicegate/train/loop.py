@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.optim import AdamW
 
 from sluicegate.console import Progress, say
@@ -22,13 +23,14 @@ from sluicegate.models.pair_memory import at_once, samples_at_once
 from sluicegate.records import Run, Sample
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Status, Tracker
-from sluicegate.train import checkpoint, finish, identity, processes, result, start
+from sluicegate.train import checkpoint, finish, identity, processes, result, sharding, start
 from sluicegate.train.answering import Answering, answering, refuse_null
 from sluicegate.train.batches import Schedule, ends, schedule, supervised_samples
 from sluicegate.train.checkpoint import State
 from sluicegate.train.events import Events
 from sluicegate.train.result import Result
 from sluicegate.train.selection import better, selected_by
+from sluicegate.train.sharding import Sharding
 from sluicegate.train.signals import Stop, handled
 from sluicegate.train.step import (
     Taken,
@@ -40,7 +42,7 @@ from sluicegate.train.step import (
     validation_loss,
     with_memory,
 )
-from sluicegate.train.weights import moments, restore, trained
+from sluicegate.train.weights import gathered, moments, restore, trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def train(
             a loss that is not finite, too little memory. Nothing that was there is overwritten.
         Interrupted: SIGTERM or SIGINT; a checkpoint of the last step was saved.
     """
-    with handled() as stop, processes.joined() as accelerator:
-        start.refuse_unfit(settings, accelerator.num_processes)
+    with handled() as stop, processes.joined() as (accelerator, how):
+        start.refuse_unfit(settings, accelerator.num_processes, sharded=how is not None)
         data = Data(read_samples(settings.dataset_path), _val_samples(settings))
         run, begun = processes.first_does(accelerator, lambda: _identify(settings, data, arm, stage, accelerator))
         done = result.read(settings.model_dir) if begun else None
@@ -90,7 +92,7 @@ def train(
             Events(tracker, settings.model_dir, main=main, steps=done.steps).finished_before()
             return done
         refuse_null(settings, data.train, data.val)
-        training = _prepared(settings, data, run, accelerator)
+        training = _prepared(settings, data, run, accelerator, how)
         with answering(training, data.train, data.val) as answers:
             state = _first_state(training, run, begun=begun)
             processes.refuse_differing(accelerator, settings.model_dir, state.step)
@@ -109,7 +111,7 @@ def _followed(
     status: Status = "FAILED"
     try:
         last = _steps(training, answers, state, events, stop)
-        done = processes.first_does(training.accelerator, lambda: finish.finish(training, last, dropped=dropped))
+        done = finish.finish(training, last, dropped=dropped)
         events.files()
         status = "FINISHED"
     except Interrupted:
@@ -138,14 +140,22 @@ def _identify(settings: TrainSettings, data: Data, arm: str, stage: int | None, 
     return run, identity.goes_on(settings.model_dir, run)
 
 
-def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -> Training:
+def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any, how: Sharding | None) -> Training:
     """Everything that a step needs."""
-    learner = _loaded(settings, run.base_model, accelerator.device)
+    if how is None:
+        learner = _loaded(settings, run.base_model, accelerator.device)
+    else:  # cut on the CPU, so that no device has to hold all of it
+        plain = settings.model_copy(update={"load_in_4bit": "false"})
+        learner = _loaded(plain, run.base_model, torch.device("cpu"))
     examples = learner.encode(data.train, settings.dataset_path)
     val = learner.encode(data.val, settings.val_dataset_path) if settings.val_dataset_path else []
     plan = _plan(settings, len(examples), accelerator.num_processes)
     learner.scored.train(settings.method == "supervised")
     told = learner.settle(at_once(settings), steps=plan.steps)
+    if how is None:
+        model = accelerator.prepare_model(learner.scored)
+    else:
+        model, told = sharding.sharded(learner, settings, accelerator, how)
     if told and accelerator.is_main_process:
         say(f"{settings.model_name}: {told}")
     names = trained(learner.model)
@@ -153,7 +163,7 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any) -
         settings=settings,
         accelerator=accelerator,
         learner=learner,
-        model=accelerator.prepare_model(learner.scored),
+        model=model,
         optimizer=_optimizer(settings, names, getattr(learner.model.config, "query_rate", 1.0)),
         names=names,
         schedule=plan,
@@ -309,5 +319,8 @@ def _validated(training: Training, answers: Answering, state: State, events: Eve
 
 
 def _save(training: Training, state: State) -> None:
-    if training.accelerator.is_main_process:
-        checkpoint.save(training.settings.model_dir, state, training.names, moments(training))
+    """Save a checkpoint; the first process does."""
+    main = training.accelerator.is_main_process
+    weights, held = (gathered(tensors, here=main) for tensors in (training.names, moments(training)))
+    if main:
+        checkpoint.save(training.settings.model_dir, state, weights, held)

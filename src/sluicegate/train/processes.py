@@ -10,36 +10,53 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedType
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import AutocastKwargs, broadcast_object_list
 
 from sluicegate.errors import UserError
+from sluicegate.train import sharding
+from sluicegate.train.sharding import Sharding
 
 Value = TypeVar("Value")
 KNOWN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[Any]:
-    """Accelerate's accelerator for this process: bf16 on GPUs that have it, fp32 elsewhere.
+def joined() -> Iterator[tuple[Any, Sharding | None]]:
+    """Accelerate's accelerator for this process, and how the model is to be cut over all; None: each holds all of it.
+
+    On GPUs that have bf16 it is of that precision, elsewhere of fp32.
 
     Raises:
-        UserError: a launch that shards the model, which checkpoints of whole tensors cannot follow.
+        UserError: a launch of another kind, or with options that are not supported.
     """
     gpu, launched = torch.cuda.is_available(), int(os.environ.get("WORLD_SIZE", "1"))
     bf16 = gpu and torch.cuda.is_bf16_supported()
-    # Without being told that CPUs are meant, accelerate makes each of several CPU processes a training of its own.
-    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=launched > 1 and not gpu)
-    if accelerator.distributed_type not in KNOWN or accelerator.num_processes != launched:
-        raise UserError(
-            "accelerate launch: this kind of launch is not supported",
-            wanted="one process, or data-parallel processes (MULTI_GPU, MULTI_CPU)",
-            seen=f"{accelerator.distributed_type.value}, {accelerator.num_processes} of {launched} process(es)",
-            mend="accelerate launch --multi_gpu, without FSDP or DeepSpeed",
-        )
+    how = sharding.asked(os.environ) if launched > 1 else None
+    asked = os.environ.pop(sharding.ASKED, None)
+    # A cache of autocast would hold every layer's weights in bf16 until the forward is done.
+    options = [AutocastKwargs(cache_enabled=False)] if how else []
     try:
-        yield accelerator
+        # Without being told that CPUs are meant, accelerate makes each of several CPU processes a training of its own.
+        accelerator = Accelerator(
+            mixed_precision="bf16" if bf16 else "no", cpu=launched > 1 and not gpu, kwargs_handlers=options
+        )
+        if accelerator.distributed_type not in KNOWN or accelerator.num_processes != launched:
+            raise UserError(
+                "accelerate launch: this kind of launch is not supported",
+                wanted="one process, data-parallel processes (MULTI_GPU, MULTI_CPU), or FSDP of version 2",
+                seen=f"{accelerator.distributed_type.value}, {accelerator.num_processes} of {launched} process(es)",
+                mend="accelerate launch --multi_gpu, or --use_fsdp --fsdp_version 2",
+            )
+        try:
+            yield accelerator, how
+            # Or the end of the group, which holds Python's lock, may wait for a thread of gloo's that waits for that
+            # lock to drop what it last sent.
+            accelerator.wait_for_everyone()
+        finally:
+            accelerator.end_training()
     finally:
-        accelerator.end_training()
+        if asked is not None:
+            os.environ[sharding.ASKED] = asked
 
 
 def first_does(accelerator: Any, work: Callable[[], Value]) -> Value:

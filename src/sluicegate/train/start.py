@@ -25,8 +25,13 @@ ENCODER_DECODERS = ("seq2seq", "dual")
 """Kinds whose answers can be drawn and scored while they are trained."""
 
 
-def refuse_unfit(settings: TrainSettings, processes: int) -> None:
+def refuse_unfit(settings: TrainSettings, processes: int, *, sharded: bool = False) -> None:
     """Refuse settings that do not go together, all faults at once.
+
+    Args:
+        settings: of the training.
+        processes: that train together.
+        sharded: whether each of them is to hold a part of the model only.
 
     Raises:
         UserErrors: each with what would go.
@@ -42,6 +47,14 @@ def refuse_unfit(settings: TrainSettings, processes: int) -> None:
         (answers and settings.model_kind not in ENCODER_DECODERS, "MODEL_KIND",
          f"{' or '.join(ENCODER_DECODERS)}, for METHOD={settings.method} and SELECT_BY={select}",
          settings.model_kind),
+        (sharded and settings.load_in_4bit == "true", "LOAD_IN_4BIT",
+         "auto or false: 4-bit weights cannot be cut into parts (accelerate launch --multi_gpu trains on them whole)",
+         "true with --use_fsdp"),
+        (sharded and select != LOSS, "SELECT_BY", "loss: no process can draw answers alone",
+         f"{select} with --use_fsdp"),
+        (sharded and settings.compile == "true", "COMPILE", "auto or false", "true with --use_fsdp"),
+        (sharded and settings.vram_limit_gb is not None, "VRAM_LIMIT_GB", "unset: no limit is kept",
+         f"{settings.vram_limit_gb} with --use_fsdp"),
     ]  # fmt: skip
     faults = [UserError(name, wanted=wanted, seen=seen) for wrong, name, wanted, seen in rows if wrong]
     if faults:

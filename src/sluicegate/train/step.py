@@ -23,6 +23,7 @@ from sluicegate.models.loading import room_gib
 from sluicegate.models.room import what_fits
 from sluicegate.settings import TrainSettings
 from sluicegate.train.batches import Schedule, learning_rate, share
+from sluicegate.train.sharding import is_sharded, whole
 
 Value = TypeVar("Value")
 
@@ -33,8 +34,8 @@ class Training:
 
     Args:
         accelerator: accelerate's, for device, precision and processes.
-        model: `learner.scored` as accelerate wrapped it.
-        names: name → tensor of everything that is trained.
+        model: `learner.scored` as accelerate wrapped it, or cut over the processes; see `sharding`.
+        names: name → tensor of everything that is trained, or what this process holds of it.
         train, val: examples; `val` is empty without a validation file.
     """
 
@@ -47,6 +48,11 @@ class Training:
     schedule: Schedule
     train: Sequence[Example]
     val: Sequence[Example]
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the model only."""
+        return is_sharded(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,8 @@ def optimized(training: Training, micro_batch: int, rate: float) -> float:
     Raises:
         UserError: too little memory for the optimizer.
     """
-    norm = float(training.accelerator.clip_grad_norm_(training.names.values(), training.settings.max_grad_norm))
+    clipped = training.accelerator.clip_grad_norm_(training.names.values(), training.settings.max_grad_norm)
+    norm = float(whole(clipped))
     if not math.isfinite(norm):
         return norm
     for group in training.optimizer.param_groups:
@@ -120,17 +127,15 @@ def gradients(
     """Add up the gradients of this process's part of a step, times `scale`; returns its part of the step's loss."""
     accelerator, processes = training.accelerator, training.accelerator.num_processes
     targets = sum(example.targets for example in examples)
-    mine = share(sorted(examples, key=lambda example: -example.tokens), accelerator.process_index, processes)
-    # A process without a sample still has to meet the others when gradients are exchanged.
-    batches = training.learner.batches(mine, micro_batch) or [[examples[0]]]
-    weight = (1.0 if mine else 0.0) / targets
+    batches = _micro_batches(training, examples, micro_batch)
     training.optimizer.zero_grad(set_to_none=True)
     seeded(training.settings.seed, step, accelerator.process_index)
     loss = torch.zeros((), device=accelerator.device)
-    for number, batch in enumerate(batches, start=1):
-        exchange = contextlib.nullcontext() if number == len(batches) else accelerator.no_sync(training.model)
-        with exchange:
-            part = training.model(**_on_device(training, batch, micro_batch)) * weight
+    for number, (batch, counts) in enumerate(batches, start=1):
+        # Where the model is cut, so are gradients that wait for the last micro-batch.
+        waits = number < len(batches) and not training.sharded
+        with accelerator.no_sync(training.model) if waits else contextlib.nullcontext():
+            part = training.model(**_on_device(training, batch, micro_batch)) * (counts / targets)
             # Gradients are averaged over the processes, and a sum is wanted.
             accelerator.backward(part * (processes * scale))
         loss += part.detach()
@@ -138,23 +143,50 @@ def gradients(
     return loss
 
 
+def _micro_batches(
+    training: Training, examples: Sequence[Example], micro_batch: int
+) -> list[tuple[list[Example], float]]:
+    """This process's micro-batches, each with 1, or with 0 where it does not count.
+
+    A process without a sample still has to meet the others when gradients are exchanged. Where the model is cut, all
+    meet in every micro-batch, and so have equally many.
+    """
+    processes = training.accelerator.num_processes
+    ordered = sorted(examples, key=lambda example: -example.tokens)
+
+    def of(process: int) -> list[list[Example]]:
+        return training.learner.batches(share(ordered, process, processes), micro_batch)
+
+    mine = of(training.accelerator.process_index)
+    most = max(len(of(process)) for process in range(processes)) if training.sharded else 1
+    return [*((batch, 1.0) for batch in mine), *[([examples[0]], 0.0)] * (most - len(mine))]
+
+
 def validation_loss(training: Training, micro_batch: int, stop: Callable[[], bool]) -> float | None:
     """Mean loss per target token over the validation examples; None where a signal asked to stop meanwhile."""
     accelerator, scored = training.accelerator, training.learner.scored
-    ordered = sorted(training.val, key=lambda example: -example.tokens)
-    mine = share(ordered, accelerator.process_index, accelerator.num_processes)
     total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
     training_mode = scored.training
     scored.eval()
     with torch.no_grad():
-        for batch in training.learner.batches(mine, micro_batch):
-            if stop():
+        for batch, counts in _micro_batches(training, training.val, micro_batch):
+            if _asked(training, stop):
                 total[1] = 1.0
                 break
-            total[0] += scored(**_on_device(training, batch, micro_batch)).double()
+            total[0] += scored(**_on_device(training, batch, micro_batch)).double() * counts
+    if training.sharded:
+        training.model.reshard()  # what it gathered for a backward that does not come
     scored.train(training_mode)
     loss, stops = accelerator.reduce(total, "sum").tolist()
     return None if stops else loss / sum(example.targets for example in training.val)
+
+
+def _asked(training: Training, stop: Callable[[], bool]) -> bool:
+    """Whether this process was told to stop; where the model is cut, none can go on alone: whether any was."""
+    if not training.sharded:
+        return stop()
+    told = torch.tensor(float(stop()), device=training.accelerator.device)
+    return bool(training.accelerator.reduce(told, "sum") > 0)
 
 
 def seeded(seed: int, step: int, process: int) -> None:
@@ -213,10 +245,13 @@ def _smaller(training: Training, micro_batch: int) -> int:
 
 def _out_of_memory(training: Training, micro_batch: int, where: str) -> UserError:
     learner, device = training.learner, training.accelerator.device
-    fits = what_fits(
-        learner.size, training.settings, in_4bit=learner.facts.loaded_in_4bit, gpu=device.type == "cuda",
-        room_gib=room_gib(training.settings, device),
-    )  # fmt: skip
+    if training.sharded:
+        fits = "more processes, a smaller BATCH_SIZE or a shorter MAX_SEQ_LENGTH"
+    else:
+        fits = what_fits(
+            learner.size, training.settings, in_4bit=learner.facts.loaded_in_4bit, gpu=device.type == "cuda",
+            room_gib=room_gib(training.settings, device),
+        )  # fmt: skip
     return UserError(
         f"out of memory with {micro_batch} sample(s) at once {where}".rstrip(),
         wanted="memory for the model, its optimizer and a micro-batch",

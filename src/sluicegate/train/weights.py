@@ -8,6 +8,7 @@ import torch
 
 from sluicegate.errors import UserError
 from sluicegate.train.checkpoint import Checkpoint, Tensors
+from sluicegate.train.sharding import placed, whole
 from sluicegate.train.step import Training
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -39,12 +40,30 @@ def restore(training: Training, found: Checkpoint) -> None:
     put_weights(training.names, found.weights)
     for name, part in training.names.items():
         if f"step/{name}" in found.moments:
-            kept = {moment: found.moments[f"{moment}/{name}"].to(part.device) for moment in MOMENTS}
-            training.optimizer.state[part] = kept
+            kept = {moment: found.moments[f"{moment}/{name}"] for moment in MOMENTS}
+            training.optimizer.state[part] = {
+                moment: placed(tensor, part) if tensor.shape == part.shape else tensor.to(part.device)
+                for moment, tensor in kept.items()
+            }
+
+
+def gathered(tensors: Tensors, *, here: bool) -> Tensors:
+    """The tensors whole, those of which processes hold parts on the CPU; all processes have to ask.
+
+    Args:
+        tensors: of a name the same in all processes, in the same order.
+        here: whether this process is to have them; else there are none.
+    """
+    made: Tensors = {}
+    for name, part in tensors.items():
+        found = whole(part)
+        if here:
+            made[name] = part if found is part else found.cpu()
+    return made
 
 
 def put_weights(names: Tensors, weights: Tensors) -> None:
-    """Copy weights into the model's parameters."""
+    """Copy weights into the model's parameters, or into what this process holds of each."""
     if names.keys() != weights.keys() or any(names[name].shape != part.shape for name, part in weights.items()):
         raise UserError(
             "the checkpoint is of other weights than the model's",
@@ -54,4 +73,4 @@ def put_weights(names: Tensors, weights: Tensors) -> None:
         )
     with torch.no_grad():
         for name, part in weights.items():
-            names[name].copy_(part)
+            names[name].copy_(placed(part, names[name]))
