@@ -23,7 +23,7 @@ from sluicegate.tracking import Null
 from sluicegate.tracking.spool import Spool
 from sluicegate.train import loop, step
 
-RANK = int(os.environ["RANK"])
+RANK = int(os.environ.get("RANK", "0"))
 
 
 class Cut(Exception):
