@@ -11,6 +11,7 @@ from sluicegate.settings import TrainSettings
 
 pytestmark = pytest.mark.torch
 MIB = 2**20
+NEED = LayerNeed(kept=20, working=10, again=30)
 SIZE = Size(
     parameters=10**9, linear=8 * 10**8, rows_and_columns=10**6, layers=16, width=2048, widest=8192, vocabulary=48_000
 )
@@ -121,15 +122,16 @@ def test_what_cannot_be_compiled_with_our_products_is_compiled_with_the_models_o
         def compile(self, wanted: bool) -> None:
             states.append((wanted, ours[0]))
 
-        def taken(self, *_: Any) -> None:
+        def taken(self, *_: Any) -> LayerNeed:
             fault = waiting.pop(0) if waiting else None
             if fault:
                 raise fault
+            return NEED
 
     def leave() -> int:
         found, ours[0] = ours[0], 0
         return found
 
     asked = fitting.Asked(_Scored(), Layers(), SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, leave)  # type: ignore[arg-type]
-    assert fitting._compiled(asked, (), {}) == said
+    assert fitting._compiled(asked, (), {}) == (NEED, said)
     assert states == ran

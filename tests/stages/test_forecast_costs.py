@@ -15,7 +15,8 @@ from sluicegate.data.build import build
 from sluicegate.errors import UserErrors
 from sluicegate.evaluators import exact_match
 from sluicegate.generate import local
-from sluicegate.models import causal_decoding, fitting, tiny
+from sluicegate.models import causal_decoding, tiny
+from sluicegate.models.compiling import STEPS_TO_COMPILE
 from sluicegate.models.pair_memory import PairSize, forecast_gib
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import Quantity, decoding, machines, priors, shapes, work
@@ -156,12 +157,12 @@ def test_what_is_not_packed_or_not_compiled_takes_longer() -> None:
     assert seconds() == seconds(compile="true") < seconds(compile="false") < seconds(packing="false")
     assert seconds() < seconds(vram_limit_gb=11) < seconds(vram_limit_gb=7)
     few, eager = of_tokens(64, 407, 1, 8), of_tokens(64, 407, 1, 8, compile="false")
-    assert few.arms["control"].passes.steps < priors.STEPS_TO_COMPILE
+    assert few.arms["control"].passes.steps < STEPS_TO_COMPILE
     assert COSTS["train"](few, "control") == COSTS["train"](eager, "control")
 
 
 def test_constants_of_modules_that_need_torch_are_theirs() -> None:
-    assert (priors.STEPS_TO_COMPILE, priors.READ_AT_ONCE) == (fitting.STEPS_TO_COMPILE, causal_decoding.READ)
+    assert priors.READ_AT_ONCE == causal_decoding.READ
     assert causal_decoding.LOGIT_BYTES[False] == priors.LOGIT_BYTES
     assert {True: causal_decoding.MOST["cuda"], False: local.BATCH} == priors.ROWS
 

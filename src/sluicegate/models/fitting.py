@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sluicegate.models.compiling import compiles
 from sluicegate.models.layers import Layers
 from sluicegate.models.loss import SummedLoss
 from sluicegate.models.memory import (
@@ -26,9 +27,6 @@ from sluicegate.models.memory import (
     need_of,
 )
 from sluicegate.settings import TrainSettings
-
-STEPS_TO_COMPILE = 50
-"""A compiled shape takes some 20 s to make, and spares about a third of a step of one second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     how = filling(need, limit, tokens=asked.window, step=asked.tokens, among=among, table=asked.table)
     if how.hosted:
         asked.host()
-    wanted = settings.compile == "true" or (settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
+    wanted = compiles(settings, steps)
     for windows in range(how.windows, 0, -1):
         state, taken, said = _measured(asked, windows, compiled=wanted)
         need = replace(shaped.windows(windows), still=_still(trained), state=state, layer=taken)
@@ -123,15 +121,19 @@ def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, Layer
     batch = {name: tensor.to(device) for name, tensor in asked.batch(windows).items()}
     with torch.autocast("cuda", dtype=torch.bfloat16):
         given, how = _first_input(asked.scored, asked.layers, batch)
-        said = _compiled(asked, given, how) if compiled else "not compiled"
-        return given[0].numel() * given[0].element_size(), asked.layers.taken(given, how), said
+        need, said = _compiled(asked, given, how) if compiled else (asked.layers.taken(given, how), "not compiled")
+        return given[0].nbytes, need, said
 
 
-def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> str:
-    """Compile and try it: with products of ours, else with the model's own; else the layers run as they are."""
+def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> tuple[LayerNeed, str]:
+    """Compile and try it: with products of ours, else with the model's own; else the layers run as they are.
+
+    Returns:
+        What one layer takes, and whether it is compiled, or why not.
+    """
     asked.layers.compile(True)
     try:
-        asked.layers.taken(given, how)
+        need = asked.layers.taken(given, how)
         asked.scored.compile_head()
     except torch.OutOfMemoryError:
         raise
@@ -139,8 +141,9 @@ def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> str:
         if asked.leave():
             return _compiled(asked, given, how)
         asked.layers.compile(False)
-        return f"not compiled ({type(fault).__name__}: {str(fault).strip().splitlines()[0][:120]})"
-    return "compiled"
+        why = f"{type(fault).__name__}: {str(fault).strip().splitlines()[0][:120]}"
+        return asked.layers.taken(given, how), f"not compiled ({why})"
+    return need, "compiled"
 
 
 def _first_input(scored: SummedLoss, layers: Layers, batch: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -17,8 +17,8 @@ import torch
 from sluicegate.errors import UserError
 from sluicegate.models import TYPES, Example, Facts, Seq2SeqExample, pairs, scratch
 from sluicegate.models.base import Source, find, quiet, readable
+from sluicegate.models.compiling import compiles
 from sluicegate.models.dual_config import MODEL_TYPE
-from sluicegate.models.fitting import STEPS_TO_COMPILE
 from sluicegate.models.loading import (
     base_of,
     free_gib,
@@ -134,7 +134,7 @@ class EncoderDecoder:
         trials = self.trials(largest, micro_batch)
         beside = self._beside(widths)
         limit = filled_gib(self.settings, (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / GIB)
-        wanted = self.settings.compile == "true" or (self.settings.compile == "auto" and steps >= STEPS_TO_COMPILE)
+        wanted = compiles(self.settings, steps)
         what = "sample" if self.settings.method == "supervised" else "answer"
         shown = (*widths[:-1], trials[0]["decoder_input_ids"].shape[1])
         said = f"{micro_batch} {what}(s) of {' + '.join(map(str, shown))} tokens at once"

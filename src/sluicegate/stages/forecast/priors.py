@@ -20,8 +20,6 @@ not measured."""
 NOT_COMPILED = Span(1.2, 1.47, 2.0)
 """Times as long where layers are not compiled: a hundred-line loop of the same shape had 5,854 tokens/s and 8,626
 compiled (H200, 2026-11-22)."""
-STEPS_TO_COMPILE = 50
-"""Steps from which COMPILE=auto compiles, as `models.fitting` has it, which cannot be imported here."""
 COMPILE_S = Span(8, 20, 90)
 """To compile the layers in each width of a pack: H200 18 to 30 s before the first step had ended, loading included;
 T5 24.5 s in 4 steps. On a slow processor it takes longer, which was not measured."""

@@ -6,6 +6,7 @@ it takes longer than the device's work. Padded rows, on a GPU or not, are arithm
 
 from __future__ import annotations
 
+from sluicegate.models.compiling import compiles
 from sluicegate.models.memory import Size
 from sluicegate.models.pair_memory import PairSize
 from sluicegate.stages.forecast import decoding, filling, pace, priors
@@ -98,8 +99,7 @@ def _batches_validated(stage: Stage, trained: Trained, ways: float) -> float:
 
 def _compiling(trained: Trained) -> tuple[bool, Span]:
     """Whether layers are compiled, and what that takes."""
-    wanted, steps = trained.settings.compile, trained.passes.steps
-    compiled = wanted == "true" or (wanted == "auto" and steps >= priors.STEPS_TO_COMPILE)
+    compiled = compiles(trained.settings, trained.passes.steps)
     return compiled, priors.COMPILE_S if compiled else NOTHING
 
 
