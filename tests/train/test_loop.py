@@ -327,15 +327,15 @@ def test_too_little_memory_halves_the_micro_batch_and_keeps_the_losses(
     assert less.curves["train/loss"] == pytest.approx(whole.curves["train/loss"], rel=1e-4)
     assert less.curves["val/loss"] == pytest.approx(whole.curves["val/loss"], rel=1e-4)
     said = capsys.readouterr().err
-    assert said.count("out of memory with 4 samples at once: going on with 2") == 1
-    assert said.count("out of memory with 2 samples at once: going on with 1") == 1
+    assert said.count("out of memory with a micro-batch of 4: going on with 2") == 1
+    assert said.count("out of memory with a micro-batch of 2: going on with 1") == 1
     newest = checkpoint.newest(settings.model_dir)
     assert newest is not None and checkpoint.read(newest).state.micro_batch == 1
 
 
 def test_memory_for_no_sample_at_all_says_what_to_lower(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     _memory_for(monkeypatch, 0)
-    with pytest.raises(UserError, match=r"out of memory with 1 sample\(s\) at once") as fault:
+    with pytest.raises(UserError, match=r"out of memory with a micro-batch of 1") as fault:
         train(make_settings(), Null())
     assert re.search(r"GiB have room for MAX_SEQ_LENGTH=\d+ \(\d+\.\d\d GiB\)", fault.value.mend)
 

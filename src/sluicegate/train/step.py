@@ -63,7 +63,7 @@ class Taken:
         loss: mean per target token; of reinforcement learning 1 - the mean reward.
         grad_norm: of all gradients together, before clipping.
         tokens: training tokens, over all processes, padding left out.
-        micro_batch: samples at once that fitted into memory.
+        micro_batch: samples, or windows of packed ones, at once that fitted into memory.
         stop: whether any process was asked to stop.
         figures: what else is told of the step.
     """
@@ -83,7 +83,7 @@ def take(training: Training, step: int, micro_batch: int, *, stop: Callable[[], 
     Args:
         training: what to train, on what.
         step: which one; it decides the samples, the rate and the random state.
-        micro_batch: samples at once to begin with.
+        micro_batch: samples, or windows of packed ones, at once to begin with.
         stop: asked, once gradients are there, whether this process was told to stop; the step is taken all the same.
 
     Raises:
@@ -239,7 +239,7 @@ def _smaller(training: Training, micro_batch: int) -> int:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = micro_batch // 2
-    say(f"out of memory with {micro_batch} samples at once: going on with {half} and more accumulation")
+    say(f"out of memory with a micro-batch of {micro_batch}: going on with {half} and more accumulation")
     return half
 
 
@@ -253,7 +253,7 @@ def _out_of_memory(training: Training, micro_batch: int, where: str) -> UserErro
             room_gib=room_gib(training.settings, device),
         )  # fmt: skip
     return UserError(
-        f"out of memory with {micro_batch} sample(s) at once {where}".rstrip(),
+        f"out of memory with a micro-batch of {micro_batch} {where}".rstrip(),
         wanted="memory for the model, its optimizer and a micro-batch",
         seen=f"forecast {learner.facts.forecast_gib:.2f} GiB, and no more was free",
         mend=f"{fits}; under another MODEL_NAME",
