@@ -149,6 +149,19 @@ def test_an_object_of_the_reference_is_not_too_many() -> None:
     assert value(BARE, BARE + service) < 1.0
 
 
+@pytest.mark.parametrize(("wanted", "other"), [("v1", "serving.knative.dev/v1"), ("serving.knative.dev/v1", "v1")])
+def test_another_groups_kind_of_the_same_name_is_not_what_was_asked(wanted: str, other: str) -> None:
+    text = "{apiVersion: %s, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}\n"
+    facts = [["kind", "Service"], ["metadata.name", "web"], ["spec.ports[80].port", 80]]
+    assert value(text % wanted, text % wanted, facts) == 1.0
+    assert value(text % other, text % wanted, facts) == value(text % other, text % wanted) == 0.0
+
+
+@pytest.mark.parametrize("version", ["apps/v1", "apps/v1beta1", "extensions/v1beta1"])
+def test_an_older_version_of_a_kind_is_the_kind(version: str) -> None:
+    assert value(BARE.replace("apps/v1", version), BARE, FACTS) == 1.0
+
+
 def test_who_opens_every_usual_port_does_not_know_which() -> None:
     every = ", ".join(f"{{containerPort: {port}}}" for port in (80, 443, 3000, 5000, 8080, 9090))
     told = fidelity(BARE.replace("{containerPort: 8080}", every), BARE, FACTS)
@@ -258,6 +271,19 @@ def test_a_default_may_be_said_or_not() -> None:
     said = pod(restartPolicy="Always", dnsPolicy="ClusterFirst", containers=[{"name": "a", "image": "b"}])
     silent = pod(containers=[{"name": "a", "image": "b"}])
     assert value(said, silent) == value(silent, said) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("status", "active"), ("namespace", "default"), ("protocol", "TCP"), ("replicas", "1")]
+)
+def test_a_key_of_ones_own_has_no_default_and_is_not_passed_over(key: str, said: str) -> None:
+    text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {tier: b%s}}, data: {mode: c%s}}\n"
+    entry = f", {key}: '{said}'"
+    whole = text % (entry, entry)
+    facts: list[list[Scalar]] = [["data.mode", "c"], [f"data.{key}", said]]
+    assert value(text % ("", entry), whole) == value(text % (entry, ""), whole) == pytest.approx(2 * 4 / (5 + 4))
+    assert value(text % ("", ""), whole, facts) == pytest.approx(2 * 1 / (2 + 1))
+    assert value(whole, whole) == value(whole, whole, facts) == 1.0
 
 
 def test_labels_of_items_may_change_where_nothing_else_does() -> None:

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluicegate.k8s.checks import CHECKS, State
-from sluicegate.k8s.fix import ELSEWHERE, fix
+from sluicegate.k8s.fix import ELSEWHERE, MAPPING, fix
 from sluicegate.k8s.objects import get
 from sluicegate.k8s.parse import parse
 from sluicegate.k8s.score import score
+from sluicegate.k8s.validity import validity
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ALL = sorted(FIXTURES.glob("*.yaml"))
@@ -65,8 +66,18 @@ def failed(text: str) -> set[str]:
     }
 
 
+def to_mend(text: str) -> set[str]:
+    """Checks with a flaw that can be mended without knowing the application."""
+    return {
+        each.check
+        for judged in score(text).judged
+        for each in judged.findings
+        if any(not flaw.needs for flaw in each.flaws)
+    }
+
+
 def without_flaws_to_mend(text: str) -> bool:
-    return all(flaw.needs for judged in score(text).judged for each in judged.findings for flaw in each.flaws)
+    return not to_mend(text)
 
 
 def lost(before: str, after: str) -> list[str]:
@@ -172,6 +183,24 @@ def test_what_needs_the_application_is_left() -> None:
     }  # fmt: skip
 
 
+def test_what_was_written_where_a_mapping_belongs_is_left_and_told() -> None:
+    text = pod("  containers:\n  - image: a:1\n    securityContext:\n      runAsUser:1000\n      fsGroup:2000\n")
+    fixed = fix(text)
+    assert lost(text, fixed.text) == []
+    assert "  securityContext:\n    runAsNonRoot: true\n" in fixed.text
+    seen = {left.check: left.needs for left in fixed.left}
+    assert seen["read_only_root_fs"] == f"what is meant by the text 'runAsUser:1000 fsGroup:2000': {MAPPING}"
+
+
+def test_a_container_that_adds_sys_admin_is_not_made_one_that_kubernetes_refuses() -> None:
+    text = pod("  containers:\n  - {name: a, image: a:1, securityContext: {capabilities: {add: [CAP_SYS_ADMIN]}}}\n")
+    fixed = fix(text)
+    assert validity(text).valid
+    assert validity(fixed.text).valid
+    needs = {left.check: left.needs for left in fixed.left}
+    assert needs["no_privilege_escalation"] == "whether it can do without CAP_SYS_ADMIN"
+
+
 def test_a_container_that_is_root_keeps_the_flag_off_the_pod() -> None:
     text = pod(
         "  initContainers:\n  - image: a:1\n    securityContext: {runAsUser: 0}\n  containers:\n  - image: a:1\n"
@@ -195,9 +224,9 @@ def test_json_stays_json() -> None:
 def test_a_context_that_holds_nothing(context: str) -> None:
     text = pod(f"  containers:\n  - securityContext:{context}\n    image: a:1\n  securityContext:{context}\n")
     fixed = fix(text)
-    if context == " []":  # a list where a mapping belongs: nothing here says what was meant
+    if context in (" []", " text"):  # where a mapping belongs: nothing here says what was meant
         assert fixed.text == text
-        assert fixed.left
+        assert {left.check for left in fixed.left if MAPPING in left.needs} == to_mend(text)
     else:
         assert without_flaws_to_mend(fixed.text), fixed.text
         assert "# none" not in context or fixed.text.count("# none") == 2
@@ -381,7 +410,7 @@ def test_any_style_of_writing_is_mended_or_left_with_a_reason(
     text = yaml.dump(pod, default_flow_style=flow, indent=indent, sort_keys=False)
     fixed = fix(text)
     held = any(left.needs == ELSEWHERE for left in fixed.left)
-    assert held or without_flaws_to_mend(fixed.text)
+    assert held or to_mend(fixed.text) == {left.check for left in fixed.left if MAPPING in left.needs}
     assert not held or fixed.text == text
     assert {left.check for left in fixed.left} == failed(fixed.text)
 

@@ -54,6 +54,8 @@ DEFAULTS: Final = frozenset(
     }
 )
 """What the API server sets where nothing is said: to say it or to leave it out is the same."""
+FREE_KEYS: Final = frozenset({"annotations", "data", "labels", "matchLabels", "nodeSelector", "selector", "stringData"})
+"""Maps whose keys are anybody's own words: none of them has a default, whatever it is called."""
 
 QUANTITY: Final = re.compile(r"([0-9]{0,30})(?:\.([0-9]{0,30}))?(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?[0-9]{1,2}))?")
 BINARY: Final = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", 1)}
@@ -128,7 +130,7 @@ class _Comparison:
             elif segment in have:
                 more = self.nodes(wanted, have[segment], _name(segment, field))
                 same, other = same + more[0], other + more[1]
-            elif not isinstance(wanted, dict) and (segment, text(wanted)) in DEFAULTS:
+            elif not isinstance(wanted, dict) and field not in FREE_KEYS and (segment, text(wanted)) in DEFAULTS:
                 same += 1
         if loose:
             self.work.left -= len(have)

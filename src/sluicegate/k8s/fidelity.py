@@ -10,8 +10,8 @@ server sets by itself equal to silence (`agreement.DEFAULTS`). The kind, and the
 where nothing else is wanted of an object: only objects of one kind are compared, so that these agree beforehand.
 
 Objects are matched by kind and name; those left over, within a kind, so that the most leaves agree: a renamed object
-loses its name and no more. An object of another kind is another object. Order, quoting, comments and flow style do
-not reach this module.
+loses its name and no more. An object of another kind, or of another group's kind of the same name, is another object.
+Order, quoting, comments and flow style do not reach this module.
 
 What this does not do: ask whether the manifest is valid, or well made. A text that cannot be read to its end says
 nothing (0).
@@ -25,7 +25,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sluicegate.k8s.agreement import ANY, DEFAULTS, ITSELF, Tally, Work, agree, best_pairs, size
+from sluicegate.k8s.agreement import ANY, DEFAULTS, FREE_KEYS, ITSELF, Tally, Work, agree, best_pairs, size
 from sluicegate.k8s.document import Parsed
 from sluicegate.k8s.leaves import Scalar, Tree, prefix, segments, tree
 from sluicegate.k8s.leaves import text as text_of
@@ -143,9 +143,12 @@ def fidelity(text: str | Parsed, reference: str | Parsed, facts: object = None) 
 
 def _by_facts(asked: Sequence[_Told], known: Sequence[Object], found: Sequence[Object]) -> Fidelity:
     total = sum(size(each.leaves) for each in asked)
-    pairs = _pairs(asked, [_Told(each.kind, each.name, _effective(tree(each.body))) for each in found])
+    kinds = _kinds(known, found)
+    pairs = _pairs(
+        asked, [_Told(kind, each.name, _effective(tree(each.body))) for kind, each in zip(kinds, found, strict=True)]
+    )
     same, other = _sum(pairs)
-    objects_more = _surplus(Counter(each.kind for each in asked), known, found).total()
+    objects_more = _surplus(Counter(each.kind for each in asked), known, kinds).total()
     items_more = _items_surplus(pairs, known)
     told = [f"{same} of {total} facts"]
     told += [f"{other} contradicted"] * bool(other)
@@ -185,11 +188,23 @@ def _f1(same: int, wanted: int, said: int) -> float:
     return min(1.0, 2 * same / (wanted + said)) if same else 0.0
 
 
-def _surplus(asked: Counter[str], known: Sequence[Object], found: Sequence[Object]) -> Counter[str]:
+def _kinds(known: Sequence[Object], found: Sequence[Object]) -> list[str]:
+    """The kinds of the objects as facts name them; another group's kind of the same name is not the reference's."""
+    own = {(each.kind, full_kind(each.group, each.kind)) for each in known}
+    named = {kind for kind, _ in own}
+    return [
+        f"{each.kind}.{each.group}"
+        if each.kind in named and (each.kind, full_kind(each.group, each.kind)) not in own
+        else each.kind
+        for each in found
+    ]
+
+
+def _surplus(asked: Counter[str], known: Sequence[Object], kinds: Sequence[str]) -> Counter[str]:
     """How many objects of a kind are there beyond what was asked for, the reference has, or hardening adds."""
     reference = Counter(each.kind for each in known)
-    allowed = {kind: max(asked[kind], reference[kind], kind in COMPANIONS) for kind in {each.kind for each in found}}
-    return Counter(each.kind for each in found) - Counter(allowed)
+    allowed = {kind: max(asked[kind], reference[kind], kind in COMPANIONS) for kind in set(kinds)}
+    return Counter(kinds) - Counter(allowed)
 
 
 def _items_surplus(pairs: Iterable[Pair], known: Sequence[Object]) -> int:
@@ -336,12 +351,19 @@ def _telling(node: Tree) -> Tree:
     kept: Tree = {}
     for segment, below in node.items():
         if isinstance(below, dict):
-            told = _telling(_bare(below) if segment in CONTAINERS else below) if segment not in silent else {}
+            told = _told_of(segment, below) if segment not in silent else {}
             if told:
                 kept[segment] = told
         elif segment not in silent and below is not None and (segment, text_of(below)) not in DEFAULTS:
             kept[segment] = below
     return kept
+
+
+def _told_of(field: str, node: Tree) -> Tree:
+    """What a map or list tells that stands in a field."""
+    if field in FREE_KEYS:
+        return {key: value for key, value in node.items() if value is not None}
+    return _telling(_bare(node) if field in CONTAINERS else node)
 
 
 def _bare(containers: Tree) -> Tree:

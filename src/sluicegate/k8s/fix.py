@@ -2,8 +2,8 @@
 
 Mended: runAsNonRoot, allowPrivilegeEscalation, drop ALL, readOnlyRootFilesystem, the seccomp profile, and requests that
 the limits already imply. Left alone, with a reason: a user ID to run as, privileged, added capabilities, what is shared
-with the host, probes, image tags, limits, and requests without limits. A container that needs what was taken from it
-then fails to start or to write; nothing here can know that.
+with the host, probes, image tags, limits, requests without limits, and a text or list where a mapping belongs. A
+container that needs what was taken from it then fails to start or to write; nothing here can know that.
 
 The text is changed in place, character by character elsewhere. The result is parsed again and must differ from the
 original in the named fields alone; a document in which an anchor, an alias or a merge key would carry a change to
@@ -30,6 +30,7 @@ READ = Limits(nodes=25_000, objects=1_000)
 """A text is read twice more to be changed, so that it may hold less than one that is only checked."""
 ROUNDS = 4
 """Times that what came out wrong is left as it was and the rest tried again."""
+MAPPING = "a mapping belongs there"
 ELSEWHERE = "an anchor, alias or merge key would carry the change to another place"
 
 
@@ -118,8 +119,8 @@ def fix(text: str, skip: Container[str] = ()) -> Fixed:
     judged = judge(workloads(objects(parsed)), skip)
     if any(len(finding.flaws) >= FLAWS_KEPT for each in judged for finding in each.findings):
         return Fixed(text, (), (), f"{FLAWS_KEPT} flaws of one check in one workload, or more: nothing was changed")
-    edits = [edit for each in judged for edit in _edits(each)]
     values = {document.index: document.value for document in parsed.documents}
+    edits = [edit for each in judged for edit in _edits(each, values)]
     changed, held = _apply(body, values, edits) if edits else (body, set())
     return Fixed(
         mark + changed,
@@ -129,20 +130,34 @@ def fix(text: str, skip: Container[str] = ()) -> Fixed:
             for each in judged
             for finding in each.findings
             for flaw in finding.flaws
-            if (left := _left(each, finding.check, flaw, held)) is not None
+            if (left := _left(each, finding.check, flaw, values, held)) is not None
         ),
     )
 
 
-def _edits(judged: Judged) -> Iterator[Edit]:
+def _edits(judged: Judged, values: Mapping[int, Value]) -> Iterator[Edit]:
     place = judged.workload.object
     for finding in judged.findings:
         for flaw in finding.flaws:
-            if not flaw.needs:
+            if not _needs(judged, flaw, values):
                 for path, value in _fields(flaw.remedy):
                     yield Edit(
                         place.document, (*place.path, *flaw.under, *path), value, finding.check, judged, flaw
                     )  # fmt: skip
+
+
+def _needs(judged: Judged, flaw: Flaw, values: Mapping[int, Value]) -> str:
+    """What must be known to mend a flaw, of the application or of what was written; empty: nothing."""
+    if flaw.needs:
+        return flaw.needs
+    place = judged.workload.object
+    for path, _ in _fields(flaw.remedy):
+        whole = (*place.path, *flaw.under, *path)
+        for depth in range(1, len(whole)):
+            found = get(values[place.document], *whole[:depth])
+            if isinstance(whole[depth], str) and found is not None and not isinstance(found, dict):
+                return f"what is meant by {said(found)}: {MAPPING}"
+    return ""
 
 
 def _fields(remedy: Mapping[str, Value]) -> Iterator[tuple[Path, Value]]:
@@ -230,8 +245,8 @@ def _brief(value: Value | None) -> str:
     return listed(value) if isinstance(value, list) else value if isinstance(value, str) else said(value)
 
 
-def _left(judged: Judged, check: str, flaw: Flaw, held: set[int]) -> Left | None:
-    needs = flaw.needs or (ELSEWHERE if judged.workload.object.document in held else "")
+def _left(judged: Judged, check: str, flaw: Flaw, values: Mapping[int, Value], held: set[int]) -> Left | None:
+    needs = _needs(judged, flaw, values) or (ELSEWHERE if judged.workload.object.document in held else "")
     place = _place(judged, (*judged.workload.object.path, *flaw.path))
     return Left(check, place, flaw.seen, needs) if needs else None
 

@@ -243,7 +243,8 @@ def _hardened(source: Source, target: Path | None, skip: Container[str]) -> Hard
     try:
         text = source.data.decode()
     except UnicodeDecodeError:
-        # Handed on as it is: the parser says what is wrong with it.
-        text = source.data.decode("utf-8", "surrogateescape")
+        # Handed on as it is; the parser says of the bytes what is wrong with them.
+        why = "; ".join(f"{fault.kind}: {fault.what}" for fault in parse(source.data).faults)
+        return Hardened(source, Fixed("", (), (), f"not parsed: {why}"), target, differs=False)
     fixed = fix(text, skip)
     return Hardened(source, fixed, target, differs=fixed.text != text)

@@ -23,6 +23,7 @@ from sluicegate.k8s.checks.model import (
     whole,
 )
 from sluicegate.k8s.parse import Path, Value
+from sluicegate.k8s.semantics.containers import ADMIN
 
 ALL_CONTAINERS: Final = (CONTAINERS, INIT, EPHEMERAL)
 CONTEXT = "securityContext"
@@ -74,17 +75,25 @@ def _of(pod: bool) -> str:
 
 
 def _escalation(_: Pod, container: Container) -> Flaws:
-    allowed, privileged = container.context.get("allowPrivilegeEscalation"), container.context.get("privileged")
+    allowed = container.context.get("allowPrivilegeEscalation")
     if allowed is not False:
         yield in_context(
             (*container.path, CONTEXT, "allowPrivilegeEscalation"),
             of={"allowPrivilegeEscalation": False},
             at=container.path,
             seen=f"allowPrivilegeEscalation is {said(allowed)}",
-            # Kubernetes refuses a privileged container that may not gain privileges.
-            needs="" if privileged in (None, False) else "whether it can do without privileged",
+            # Kubernetes refuses it of a container that is privileged or adds CAP_SYS_ADMIN.
+            needs=_rights(container),
         )
     yield from unprivileged(container)
+
+
+def _rights(container: Container) -> str:
+    """What must be known of a container before it may be kept from gaining privileges; empty: nothing."""
+    if container.context.get("privileged") not in (None, False):
+        return "whether it can do without privileged"
+    add = mapping(container.context.get("capabilities")).get("add")
+    return f"whether it can do without {ADMIN}" if isinstance(add, list) and ADMIN in add else ""
 
 
 def unprivileged(container: Container) -> Flaws:

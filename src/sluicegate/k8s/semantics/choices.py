@@ -1,4 +1,9 @@
-"""Fields that take one of a few words. Kubernetes' published schemas call them all plain texts."""
+"""Fields that take one of a few words. Kubernetes' published schemas call them all plain texts.
+
+An empty text is among the words where the API server takes it for nothing and sets its default.
+
+Source: https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go, and of the other groups.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +18,25 @@ Choices = Mapping[tuple[str, ...], Sequence[str]]
 EACH: Final = "*"
 """Each item of a list."""
 CONTAINER: Final[Choices] = {
-    ("imagePullPolicy",): ("Always", "IfNotPresent", "Never"),
-    ("terminationMessagePolicy",): ("File", "FallbackToLogsOnError"),
-    ("ports", EACH, "protocol"): ("TCP", "UDP", "SCTP"),
+    ("imagePullPolicy",): ("", "Always", "IfNotPresent", "Never"),
+    ("terminationMessagePolicy",): ("", "File", "FallbackToLogsOnError"),
+    ("ports", EACH, "protocol"): ("", "TCP", "UDP", "SCTP"),
     ("securityContext", "seccompProfile", "type"): ("RuntimeDefault", "Localhost", "Unconfined"),
     ("securityContext", "procMount"): ("Default", "Unmasked"),
     ("volumeMounts", EACH, "mountPropagation"): ("None", "HostToContainer", "Bidirectional"),
-    ("livenessProbe", "httpGet", "scheme"): ("HTTP", "HTTPS"),
-    ("readinessProbe", "httpGet", "scheme"): ("HTTP", "HTTPS"),
-    ("startupProbe", "httpGet", "scheme"): ("HTTP", "HTTPS"),
+    ("livenessProbe", "httpGet", "scheme"): ("", "HTTP", "HTTPS"),
+    ("readinessProbe", "httpGet", "scheme"): ("", "HTTP", "HTTPS"),
+    ("startupProbe", "httpGet", "scheme"): ("", "HTTP", "HTTPS"),
 }
 EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 NODE_OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 POD: Final[Choices] = {
-    ("dnsPolicy",): ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
+    ("dnsPolicy",): ("", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
     ("preemptionPolicy",): ("PreemptLowerPriority", "Never"),
     ("os", "name"): ("linux", "windows"),
     ("securityContext", "seccompProfile", "type"): ("RuntimeDefault", "Localhost", "Unconfined"),
     ("securityContext", "fsGroupChangePolicy"): ("OnRootMismatch", "Always"),
-    ("tolerations", EACH, "operator"): ("Exists", "Equal", "Lt", "Gt"),
+    ("tolerations", EACH, "operator"): ("", "Exists", "Equal", "Lt", "Gt"),
     ("tolerations", EACH, "effect"): ("", *EFFECTS),
     ("topologySpreadConstraints", EACH, "whenUnsatisfiable"): ("DoNotSchedule", "ScheduleAnyway"),
     ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms", EACH,
@@ -47,13 +52,13 @@ ACCESS_MODES: Final = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWr
 METRICS: Final = ("Resource", "Pods", "Object", "External", "ContainerResource")
 KINDS: Final[Mapping[Kind, Choices]] = {
     ("", "Service"): {
-        ("spec", "type"): ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
-        ("spec", "sessionAffinity"): ("None", "ClientIP"),
+        ("spec", "type"): ("", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
+        ("spec", "sessionAffinity"): ("", "None", "ClientIP"),
         ("spec", "externalTrafficPolicy"): ("", "Cluster", "Local"),
         ("spec", "internalTrafficPolicy"): ("Cluster", "Local"),
         ("spec", "ipFamilyPolicy"): ("SingleStack", "PreferDualStack", "RequireDualStack"),
         ("spec", "ipFamilies", EACH): ("IPv4", "IPv6"),
-        ("spec", "ports", EACH, "protocol"): ("TCP", "UDP", "SCTP"),
+        ("spec", "ports", EACH, "protocol"): ("", "TCP", "UDP", "SCTP"),
     },
     ("", "PersistentVolumeClaim"): {
         ("spec", "accessModes", EACH): ACCESS_MODES,
@@ -62,18 +67,18 @@ KINDS: Final[Mapping[Kind, Choices]] = {
     ("", "PersistentVolume"): {
         ("spec", "accessModes", EACH): ACCESS_MODES,
         ("spec", "volumeMode"): ("Filesystem", "Block"),
-        ("spec", "persistentVolumeReclaimPolicy"): ("Retain", "Delete", "Recycle"),
+        ("spec", "persistentVolumeReclaimPolicy"): ("", "Retain", "Delete", "Recycle"),
     },
     ("", "LimitRange"): {("spec", "limits", EACH, "type"): ("Pod", "Container", "PersistentVolumeClaim")},
-    ("apps", "Deployment"): {("spec", "strategy", "type"): ("RollingUpdate", "Recreate")},
-    ("apps", "DaemonSet"): {("spec", "updateStrategy", "type"): ("RollingUpdate", "OnDelete")},
+    ("apps", "Deployment"): {("spec", "strategy", "type"): ("", "RollingUpdate", "Recreate")},
+    ("apps", "DaemonSet"): {("spec", "updateStrategy", "type"): ("", "RollingUpdate", "OnDelete")},
     ("apps", "StatefulSet"): {
-        ("spec", "updateStrategy", "type"): ("RollingUpdate", "OnDelete"),
-        ("spec", "podManagementPolicy"): ("OrderedReady", "Parallel"),
+        ("spec", "updateStrategy", "type"): ("", "RollingUpdate", "OnDelete"),
+        ("spec", "podManagementPolicy"): ("", "OrderedReady", "Parallel"),
     },
     ("batch", "Job"): {("spec", "completionMode"): ("NonIndexed", "Indexed")},
     ("batch", "CronJob"): {
-        ("spec", "concurrencyPolicy"): ("Allow", "Forbid", "Replace"),
+        ("spec", "concurrencyPolicy"): ("", "Allow", "Forbid", "Replace"),
         ("spec", "jobTemplate", "spec", "completionMode"): ("NonIndexed", "Indexed"),
     },
     ("networking.k8s.io", "Ingress"): {
@@ -133,9 +138,9 @@ def restarts(seen: View) -> Iterator[Found]:
     """What controllers keep running restarts always; what ends must not, and must say so."""
     words = RESTARTS.get((seen.object.group, seen.object.kind), ("Always",))
     policy, path = seen.pod.get("restartPolicy"), (*seen.pod_path, "restartPolicy")
-    if isinstance(policy, str) and policy not in words:
+    if isinstance(policy, str) and policy and policy not in words:
         yield path, " or ".join(words), said(policy)
-    elif policy is None and "Always" not in words:
+    elif policy in (None, "") and "Always" not in words:
         yield path, " or ".join(words), "nothing, which means Always"
 
 
@@ -144,8 +149,9 @@ def tolerations(seen: View) -> Iterator[Found]:
     for path, row in items(seen.pod, seen.pod_path, "tolerations"):
         if row.get("operator") == "Exists" and row.get("value"):
             yield (*path, "value"), "nothing, since the operator is Exists", said(row["value"])
-        if not row.get("key") and row.get("operator") not in ("Exists", None, False):
-            yield (*path, "operator"), "Exists, since there is no key", said(row["operator"])
+        operator = row.get("operator")
+        if not row.get("key") and operator != "Exists" and (operator is None or isinstance(operator, str)):
+            yield (*path, "operator"), "Exists, since there is no key", said(operator) if operator else "nothing"
         if row.get("tolerationSeconds") is not None and row.get("effect") != "NoExecute":
             yield (*path, "effect"), "NoExecute, since there are tolerationSeconds", said(row.get("effect"))
 

@@ -35,6 +35,8 @@ FIELDS: Final = frozenset(
 )  # fmt: skip
 """What an environment variable can hold of its pod, besides one label or annotation."""
 INIT, EPHEMERAL = "initContainers", "ephemeralContainers"
+ADMIN: Final = "CAP_SYS_ADMIN"
+"""The one spelling of this capability that the API server refuses beside allowPrivilegeEscalation: false."""
 PORTS_MOST = 65535
 A_PORT = f"1 to {PORTS_MOST}"
 SUCCESS_IS_ONE: Final = frozenset({"livenessProbe", "startupProbe"})
@@ -201,12 +203,16 @@ def hook_handlers(seen: View) -> Iterator[Found]:
 
 
 def privileges(seen: View) -> Iterator[Found]:
-    """A privileged container cannot be kept from gaining privileges."""
+    """A privileged container, or one that adds CAP_SYS_ADMIN, cannot be kept from gaining privileges."""
     for path, container in seen.containers:
         context = mapping(container.get("securityContext"))
-        if context.get("privileged") is True and context.get("allowPrivilegeEscalation") is False:
-            wanted = "not false, since privileged is true"
-            yield (*path, "securityContext", "allowPrivilegeEscalation"), wanted, "false"
+        if context.get("allowPrivilegeEscalation") is not False:
+            continue
+        at_fault = (*path, "securityContext", "allowPrivilegeEscalation")
+        if context.get("privileged") is True:
+            yield at_fault, "not false, since privileged is true", "false"
+        if ADMIN in listed(mapping(context.get("capabilities")).get("add")):
+            yield at_fault, f"not false, since {ADMIN} is added", "false"
 
 
 RULES = (
@@ -220,5 +226,7 @@ RULES = (
     Rule("probe-port", "A port that a probe names is one of its container.", WORKLOADS, probe_ports),
     Rule("probed-container", "Only containers that keep running have probes.", WORKLOADS, probed_containers),
     Rule("hook-handler", "A lifecycle hook has exactly one handler.", WORKLOADS, hook_handlers),
-    Rule("privileges", "A privileged container does not forbid privilege escalation.", WORKLOADS, privileges),
+    Rule(
+        "privileges", f"What is privileged or adds {ADMIN} does not forbid privilege escalation.", WORKLOADS, privileges
+    ),
 )

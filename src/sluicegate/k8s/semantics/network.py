@@ -86,7 +86,7 @@ def service_types(seen: View) -> Iterator[Found]:
         yield ("spec", "externalName"), A_SUBDOMAIN, said(name) if name else "nothing"
     if spec.get("clusterIP") == "None" and kind in ("NodePort", "LoadBalancer"):
         yield ("spec", "clusterIP"), f"an address, since the type is {kind}", "the text 'None'"
-    if kind in (None, "ClusterIP"):
+    if kind in (None, "", "ClusterIP"):
         for path, port in items(spec, ("spec",), "ports"):
             if whole(port.get("nodePort")):
                 yield (*path, "nodePort"), "nothing, since the type is ClusterIP", str(port["nodePort"])

@@ -14,6 +14,11 @@ CONTROLLERS: Final[frozenset[Kind]] = frozenset(
     {("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("apps", "ReplicaSet")}
 )
 REPLICATION: Final[frozenset[Kind]] = frozenset({("", "ReplicationController")})
+JOBS: Final[frozenset[Kind]] = frozenset({("batch", "Job"), ("batch", "CronJob")})
+GENERATED: Final = frozenset(
+    prefix + name for prefix in ("", "batch.kubernetes.io/") for name in ("controller-uid", "job-name")
+)
+"""Labels by which Kubernetes selects the pods of a Job."""
 PLACES: Final[Mapping[Kind, tuple[Path, ...]]] = {
     **dict.fromkeys(CONTROLLERS, (("spec", "selector"),)),
     ("batch", "Job"): (("spec", "selector"),),
@@ -95,8 +100,26 @@ def _missing(wanted: Body, labels: Body, path: Path) -> Iterator[Found]:
             yield (*path, key), "a label of the pod template", seen
 
 
+def job_pods(seen: View) -> Iterator[Found]:
+    """A Job is given its selector; its own needs manualSelector, which those of a CronJob cannot have."""
+    cron = seen.object.kind == "CronJob"
+    path: Path = ("spec", "jobTemplate", "spec") if cron else ("spec",)
+    spec = mapping(at(seen.body, path))
+    selector, manual = spec.get("selector"), spec.get("manualSelector") is True
+    if not isinstance(selector, dict):
+        return
+    wanted = mapping(selector.get("matchLabels"))
+    if cron:
+        yield (*path, "selector"), "nothing: each job of a CronJob is given its own", said(selector)
+    elif manual:
+        yield from _missing(wanted, mapping(at(seen.body, TEMPLATE)), (*path, "selector", "matchLabels"))
+    elif not wanted.keys() <= GENERATED:
+        yield (*path, "selector"), "nothing, unless manualSelector is true", said(selector)
+
+
 RULES = (
     Rule("selector", "Label selectors are well-formed.", frozenset(PLACES), well_formed),
     Rule("selector-template", "A controller selects the pods of its own template.", CONTROLLERS, own_pods),
     Rule("selector-replication", "So does a ReplicationController.", REPLICATION, replicated_pods),
+    Rule("selector-job", "A Job is given its selector, unless manualSelector is true.", JOBS, job_pods),
 )
