@@ -584,6 +584,127 @@ def test_what_the_tests_hand_out_keeps_its_methods(bwrap: str, tests: str, progr
     assert outcome.kind == "fail", outcome
 
 
+REACHING = {
+    "a path": (
+        "import pathlib\nassert told(pathlib.Path('request')) in ('', 'request')\n",
+        "def told(path): return path.name",
+        "def told(path):\n    path.joinpath({mark!r}).write_text('x')\n    return ''",
+        "PosixPath",
+    ),
+    "a database": (
+        "import sqlite3\nassert told(sqlite3.connect(':memory:')) == 1\n",
+        "def told(base): return base.execute('SELECT 1').fetchone()[0]",
+        "def told(base):\n    base.execute('ATTACH ? AS out', [{mark!r}])\n    base.execute('CREATE TABLE out.t (x)')\n"
+        "    return 1",
+        "Connection",
+    ),
+    "the class of an open file": (
+        "with open('own', 'wb', buffering=0) as own: assert told(own) == 1\n",
+        "def told(file): return file.write(b'x') and type(file)('own').close() or 1",
+        "def told(file):\n    type(file)({mark!r}, 'w').close()\n    return 1",
+        "FileIO",
+    ),
+    "the loop of a future": (
+        "import asyncio\nasync def main(): assert told(asyncio.get_running_loop().create_future())\n"
+        "asyncio.run(main())\n",
+        "def told(future): return future.get_loop().is_running()",
+        "def told(future): return future.get_loop().run_in_executor(None, open, {mark!r}, 'w')",
+        "EventLoop",
+    ),
+    "a path that a class of the tests is": (
+        "import pathlib\nclass Own(type(pathlib.Path())):\n    def hi(self): return 1\nassert told(Own('x')) == 1\n",
+        "def told(own): return own.hi()",
+        "def told(own):\n    own.joinpath({mark!r}).touch()\n    return 1",
+        "tests.Own",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REACHING.values(), ids=REACHING)
+def test_no_object_of_the_tests_is_a_way_out(bwrap: str, case: tuple[str, str, str, str], tmp_path: Path) -> None:
+    tests, right, cheat, kind = case
+    mark = tmp_path / "mark"
+    cheat = cheat.format(mark=str(mark))
+    said = python.run(right, tests, reference=right, limits=GENEROUS, backend=bwrap)
+    assert said.kind == "tests"
+    assert said.why.startswith("they hand out what could reach outside, and is not served: ")
+    assert said.why.endswith(kind)
+    for known in (right, "def told(it): return it", ""):
+        assert python.run(cheat, tests, reference=known, limits=GENEROUS, backend=bwrap).kind in ("tests", "error")
+        assert not mark.exists()
+
+
+CALLING = (
+    "from unittest.mock import Mock\nimport contextlib, operator\nsecret = 41\ndef call(f, *xs): return f(*xs)\n"
+    "@contextlib.contextmanager\ndef block(): yield\n"
+    "assert look(call, Mock(), block()) == secret + 1\n"
+)
+LOOKING = {
+    "an attribute's getter": "call(call(operator.attrgetter, '__globals__'), call)['secret'] + 1",
+    "a method's caller": "call(call(operator.methodcaller, '__getattribute__', '__globals__'), call)['secret'] + 1",
+    "a mock of its own": (
+        "type(mock)(side_effect=type(mock)(side_effect=operator.attrgetter)('__globals__'))(call)['secret'] + 1"
+    ),
+    "the class of a block": "type(block)(operator.attrgetter, ('__globals__',), {}).gen(call)['secret'] + 1",
+    "a copy of attributes": (
+        "call(functools.update_wrapper, kept, call, ('__globals__',), ()) and kept.__globals__['secret'] + 1"
+    ),
+    "names in a module": (
+        "call(enum.global_enum, call(type, 'X', (), {'__module__': 'tests', '__members__': {'secret': 0}})) and 1"
+    ),
+    "a format": "call(string.Formatter).get_field('0.__globals__', (call,), {})[0]['secret'] + 1",
+    "text with a format": "int(call(collections.UserString, '{0.__globals__[secret]}').format(call)) + 1",
+    "annotations": "call(typing.get_type_hints, kept)",
+}
+
+
+@pytest.mark.parametrize("deed", LOOKING.values(), ids=LOOKING)
+def test_tests_that_call_what_they_are_given_look_into_nothing_for_it(bwrap: str, deed: str, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    evil = f"__import__('pathlib').Path({str(mark)!r}).touch()"
+    program = (
+        "import collections, enum, functools, operator, string, typing\nclass Kept: pass\nkept = Kept()\n"
+        f"kept.__annotations__ = {{'a': {evil!r}}}\n"
+        f"def look(call, mock, block): return {deed}\n"
+    )
+    right = "def look(call, mock, block): return call(max, 41, 42)"
+    assert python.run(right, CALLING, reference=right, limits=GENEROUS, backend=bwrap).kind == "pass"
+    assert python.run(program, CALLING, reference=right, limits=GENEROUS, backend=bwrap).kind != "pass"
+    assert not mark.exists()
+
+
+WITHIN = {
+    "a buffer": ("import io\nout = io.StringIO()\nwork(out)\nassert out.getvalue() == 'x'", "out.write('x')"),
+    "a file": ("out = open('own', 'w+')\nwork(out)\nout.seek(0)\nassert out.read() == 'x'", "out.write('x')"),
+    "a queue": ("import queue\nout = queue.Queue()\nwork(out)\nassert out.get() == 1", "out.put(1)"),
+    "an event": ("import threading\nout = threading.Event()\nwork(out)\nassert out.is_set()", "out.set()"),
+    "a pool": (
+        "from concurrent.futures import ThreadPoolExecutor\nout = ThreadPoolExecutor(1)\nassert work(out) == 3",
+        "out.submit(max, 1, 3).result()",
+    ),
+    "a logger": (
+        "import logging\nclass Kept(logging.Handler):\n    said = []\n"
+        "    def emit(self, record): self.said.append(record.getMessage())\n"
+        "out = logging.getLogger('x')\nout.addHandler(Kept())\nwork(out)\nassert Kept.said == ['x']",
+        "out.error('x')",
+    ),
+    "a generator of random numbers": ("import random\nassert work(random.Random(1)) < 9", "out.randrange(9)"),
+    "a namespace": ("import types\nassert work(types.SimpleNamespace(a=1)) == 1", "out.a"),
+    "a pattern": ("import re\nassert work(re.compile('a')) == 'a'", "out.match('ab').group()"),
+    "an element of a typed class": (
+        "import typing\nT = typing.TypeVar('T')\nclass Box(typing.Generic[T]):\n    n = 1\nassert work(Box()) == 1",
+        "out.n",
+    ),
+    "a path that is only kept": ("import pathlib\nx = pathlib.Path('x')\nassert work(x) is x", "out"),
+}
+
+
+@pytest.mark.parametrize(("tests", "deed"), WITHIN.values(), ids=WITHIN)
+def test_objects_of_the_tests_that_reach_nothing_are_served(bwrap: str, tests: str, deed: str) -> None:
+    program = f"def work(out): return {deed}"
+    assert python.run(program, tests, reference=program, limits=GENEROUS, backend=bwrap) == Outcome("pass", "", bwrap)
+
+
 HONEST_LIMITS = {
     name: BREAKING[name]
     for name in ("closes every file", "kills itself", "eats memory", "prints too much", "writes a big file", "recurses")

@@ -39,6 +39,13 @@ ODD_BUT_RIGHT = {
     "without exports": "function add(a, b) { return a + b; }",
     "an arrow": "const add = (a, b) => a + b;\nexports.add = add;",
     "a module": "import fs from 'node:fs';\nimport { join as j } from 'path';\nexport const add = (a, b) => a + b;",
+    "a module that names a package's default and parts": (
+        "import path, { join as j } from 'path';\nimport os, * as all from 'node:os';\nimport 'node:fs';\n"
+        "export const add = (a, b) => (j('a', path.sep) && os.EOL === all.EOL ? a + b : 0);"
+    ),
+    "a script": f"#!/usr/bin/env node\n{RIGHT}",
+    "two declarations on a line": "const none = 0; const add = (a, b) => a + b + none;",
+    "indented": "  const none = 0;\n  function add(a, b) {\n    const process = a;\n    return process + b;\n  }",
     "a default export": "export default function add(a, b) { return a + b; }",
     "the function alone": "module.exports = function add(a, b) { return a + b; };",
     "an open setInterval": f"setInterval(() => {{}}, 1000);\n{RIGHT}",
@@ -228,6 +235,13 @@ BEHAVES = {
         "assert.strictEqual(P.make('x').name, 'x'); assert('name' in p); assert.deepStrictEqual(Object.keys(p), "
         "['name']);",
     ),
+    "objects that iterate or are a primitive by a symbol of their own": (
+        "const upto = (n) => ({ n, [Symbol.iterator]() { let i = 0; "
+        "return { next: () => (i < n ? { value: i++, done: false } : { value: undefined, done: true }) }; } });\n"
+        "const price = (n) => ({ n, [Symbol.toPrimitive]: (hint) => (hint === 'number' ? n : `${n} $`) });",
+        "assert.deepStrictEqual([...upto(3)], [0, 1, 2]); assert.strictEqual(upto(3).n, 3);\n"
+        "assert.strictEqual(+price(4), 4); assert.strictEqual(`${price(4)}`, '4 $');",
+    ),
     "errors": (
         "class Own extends TypeError { constructor(c) { super('code ' + c); this.code = c; } }\n"
         "const f = () => { throw new Own(7); };",
@@ -298,6 +312,27 @@ def test_an_object_that_says_yes_is_not_text(bwrap: str) -> None:
     ):
         assert outcome_of(reference, tests, reference).kind == "pass"
         assert outcome_of(YES + "const greet = () => yes;", tests, reference).kind != "pass", tests
+
+
+def test_an_object_that_is_another_number_each_time_is_none(bwrap: str) -> None:
+    tests = "const seen = add(1, 2); assert.ok(seen > 2 && seen < 4);"
+    turns = "let n = 0;\nclass Turn { valueOf() { return n++ % 2 ? -1e9 : 1e9; } }\nconst add = () => new Turn();"
+    assert outcome_of(RIGHT, tests).kind == "pass"
+    assert outcome_of(turns, tests) == Outcome(
+        "error", "Error: an object was used as the reference's answer never is: [Symbol.toPrimitive]", bwrap
+    )
+
+
+def test_console_assert_of_the_tests_is_an_assertion(bwrap: str) -> None:
+    tests = "console.assert(add(1, 2) === 3, 'the sum of %d', 2);\nconsole.assert(add(0, 1));\n"
+    assert outcome_of(RIGHT, tests).kind == "pass"
+    assert outcome_of("const add = () => 0;", tests) == Outcome("fail", "AssertionError: the sum of 2", bwrap)
+    assert outcome_of("const add = (a, b) => a && a + b;", tests).kind == "fail"
+
+
+def test_words_of_a_comment_are_no_packages(bwrap: str) -> None:
+    told = "// Turns names, from 'zero' to 'nine', into a sum.\n/* imported\n   from \"words\" */\n"
+    assert outcome_of(told + RIGHT, TESTS, told + RIGHT) == Outcome("pass", "", bwrap)
 
 
 def test_what_the_tests_hand_out_keeps_its_methods(bwrap: str) -> None:

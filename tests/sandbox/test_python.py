@@ -371,6 +371,44 @@ def test_a_proxy_behaves_as_what_it_stands_for(bwrap: str, program: str, tests: 
     assert outcome_of(program, tests, backend=bwrap) == Outcome("pass", "", bwrap)
 
 
+CLASSES = {
+    "of unittest": (
+        "import unittest\nclass Adding(unittest.TestCase):\n"
+        "    @classmethod\n    def setUpClass(cls): cls.wanted = 3\n    def setUp(self): self.one = 1\n"
+        "    def test_it(self):\n        with self.subTest('sum'): self.assertEqual(add(self.one, 2), self.wanted)\n"
+        "    @unittest.skip('later')\n    def test_later(self): self.fail()\n"
+        "if __name__ == '__main__':\n    unittest.main()\n"
+    ),
+    "of unittest, by another name": (
+        "from unittest import TestCase\nclass Base(TestCase):\n    pass\n"
+        "class Adding(Base):\n    def test_it(self): self.assertEqual(add(1, 2), 3)\n"
+    ),
+    "of unittest, asynchronous": (
+        "import unittest\nclass Adding(unittest.IsolatedAsyncioTestCase):\n"
+        "    async def test_it(self): self.assertEqual(add(1, 2), 3)\n"
+    ),
+    "as pytest takes them": (
+        "class TestAdding:\n    def setup_method(self): self.one = 1\n"
+        "    def test_it(self): assert add(self.one, 2) == 3\n"
+    ),
+    "as pytest takes them, asynchronous": ("class TestAdding:\n    async def test_it(self): assert add(1, 2) == 3\n"),
+}
+
+
+@pytest.mark.parametrize("tests", CLASSES.values(), ids=CLASSES)
+def test_classes_of_tests_are_run(tests: str) -> None:
+    assert outcome_of(RIGHT, tests).kind == "pass"
+    said = outcome_of(RIGHT.replace("+", "-"), tests, reference=RIGHT)
+    assert (said.kind, said.why.startswith("AssertionError")) == ("fail", True)
+
+
+def test_a_class_that_is_no_tests_is_not_run() -> None:
+    assert (
+        outcome_of(RIGHT, "class Node:\n    def test_me(self): raise ValueError\nassert add(1, 2) == 3\n").kind
+        == "pass"
+    )
+
+
 def test_a_right_program_of_another_shape_passes() -> None:
     reference = (
         "class Bag:\n    def __init__(self): self.xs = []\n    def add(self, x): self.xs.append(x)\n"

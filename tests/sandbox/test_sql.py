@@ -175,11 +175,21 @@ def test_hard_coded_rows_need_no_reference() -> None:
         ((None,), (0,), False),
         (("",), (None,), False),
         ((b"a",), ("a",), False),
-        ((2**60,), (2**60 + 1,), True),
+        ((2**60,), (2**60 + 1,), False),
+        ((2**60,), (2.0**60,), True),
     ],
 )
 def test_values_are_compared_by_type_and_nine_digits(one: tuple[object], other: tuple[object], is_equal: bool) -> None:
     assert (difference([one], [other], is_ordered=False) == "") == is_equal
+
+
+def test_whole_numbers_that_share_nine_digits_are_told_apart_in_any_order() -> None:
+    wanted = [(1_700_000_000_000 + n,) for n in range(3)]
+    assert difference(wanted, wanted[::-1], is_ordered=False) == ""
+    assert difference(wanted, [(float(n),) for (n,) in wanted[::-1]], is_ordered=False) == ""
+    assert difference(wanted, [*wanted[:2], (1_700_000_000_003,)], is_ordered=False) == (
+        "row 3: wanted (1700000000002,), seen (1700000000003,)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 r"""What is judged of a model's answer: its language, and the program without the fence around it.
 
 One rule for all evaluators. The program is the answer as it stands, or, where a line of it begins with three
-backticks or tildes in the first column, the first such block: chat models write a sentence before it. A manifest is
-unwrapped by `k8s.answer`, which is stricter.
+backticks or tildes in the first column, the first such block: chat models write a sentence before it. A block that says
+it is for a shell or plain text (`ASIDE`) is passed over where another follows: they tell how to install first. Blank
+space is allowed before a fence with which the answer begins: some tokenizers put one there. A manifest is unwrapped by
+`k8s.answer`, which is stricter.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +55,11 @@ SPELLINGS: Final = {
     "kubernetes": "yaml",
     "sqlite": "sql",
 }
-FENCE: Final = re.compile(r"(`{3,}|~{3,})")
+FENCE: Final = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#-]*)")
+ASIDE: Final = frozenset(
+    ("bash", "console", "output", "plaintext", "powershell", "sh", "shell", "terminal", "text", "txt", "zsh")
+)
+"""Languages of blocks that come beside a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Answer:
 
     Args:
         language: in lower case, empty where nobody names it.
-        text: without fence; line ends are LF.
+        text: without fence and byte-order mark; line ends are LF.
     """
 
     language: str
@@ -117,26 +124,43 @@ def language_of(sample: Sample) -> str:
 
 
 def program(text: str, language: str = "") -> str:
-    r"""The program in a text: its first block between fences in the first column, or all of it.
+    r"""The program in a text: its first block between fences in the first column that is one, or all of it.
 
     >>> program("Here:\n```python\nx = 1\n```\nDone.")
     'x = 1\n'
+    >>> program(" ```python\nx = 1\n```\n"), program("\ufeffx = 1\r")
+    ('x = 1\n', 'x = 1\n')
     >>> program("kind: Pod\n"), program("~~~yaml\nkind: Pod\n~~~\n", "yaml")
     ('kind: Pod\n', 'kind: Pod\n')
     >>> program("Here:\n```\nkind: Pod\n```", "yaml")
     'Here:\n```\nkind: Pod\n```'
     """
-    text = text.replace("\r\n", "\n")
     if language == "yaml":
-        return manifest(text)
+        return manifest(text.replace("\r\n", "\n"))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    begun = text.lstrip()
+    gap = text[: len(text) - len(begun)].rpartition("\n")[2] if FENCE.match(begun) else ""
     lines = text.split("\n")
-    opened = next(((number, mark[1]) for number, line in enumerate(lines) if (mark := FENCE.match(line))), None)
-    if opened is None:
+    blocks = list(_blocks(lines, gap))
+    if not blocks:
         return text
-    start, fence = opened
-    closing = (number for number in range(start + 1, len(lines)) if _closes(lines[number], fence))
-    end = next(closing, len(lines))
-    return "".join(f"{line}\n" for line in lines[start + 1 : end])
+    inner = next((block for name, block in blocks if name not in ASIDE or name == language), blocks[0][1])
+    shared = gap if all(line.startswith(gap) for line in inner if line.strip()) else ""
+    return "".join(f"{line.removeprefix(shared)}\n" for line in inner)
+
+
+def _blocks(lines: list[str], gap: str) -> Iterator[tuple[str, list[str]]]:
+    """The language that each block names, and its lines; the last one may be without its end."""
+    number = 0
+    while number < len(lines):
+        mark = FENCE.match(lines[number].removeprefix(gap))
+        number += 1
+        if mark is not None:
+            start = number
+            while number < len(lines) and not _closes(lines[number].removeprefix(gap), mark[1]):
+                number += 1
+            yield mark[2].lower(), lines[start:number]
+            number += 1
 
 
 def _closes(line: str, fence: str) -> bool:

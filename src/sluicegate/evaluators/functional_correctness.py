@@ -1,12 +1,13 @@
 r"""Whether the answer does what the sample's hidden tests ask: 1 or 0, in Python, JavaScript, TypeScript, React or SQL.
 
-The candidate is the answer's first block between fences in the first column, or all of it (`answer.program`).
+The candidate is the answer's first block between fences in the first column, those for a shell and of plain text
+passed over, or all of it (`answer.program`).
 
 Python: the tests are statements that run with the candidate's names, and then every `test_…` function that
-they define. JavaScript and TypeScript: statements and functions given to `test`, in node, and applications
-of Express asked over HTTP. React (JSX, TSX): the same, with Testing Library on a page that shows what the
-components show. SQL: databases and, where wanted, hard-coded rows. The sample's completion is the
-reference; docs/sandbox.md has the formats.
+they define, those of their classes included. JavaScript and TypeScript: statements and functions given to
+`test`, in node, and applications of Express asked over HTTP. React (JSX, TSX): the same, with Testing Library
+on a page that shows what the components show. SQL: databases and, where wanted, hard-coded rows. The sample's
+completion is the reference; docs/sandbox.md has the formats.
 
 Candidates run in a sandbox that the expected values never enter; what it protects against and what not is
 in the head of the package `sluicegate.sandbox`. Each reason names the backend that kept the candidate in,

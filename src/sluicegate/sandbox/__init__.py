@@ -11,6 +11,8 @@ groups); starving the machine (time, CPU, memory, processes, files, output); sig
 outside; touching the next program, which has a sandbox of its own; system calls that it has no use for.
 
 What it does **not** protect against: faults of the kernel itself, and side channels (time, caches, load).
+What the tests hand to a program is used outside, by their own functions: one that opens files or runs commands does
+so for the program. Objects of the library that could do it by themselves are not served (`serving`).
 Where no control group can be made, memory is bounded for each process and not for all of them together, and
 inodes of /tmp by time only. With the backend `rlimits`, marked UNSAFE in every outcome, nothing above holds
 but the limits on time, CPU, memory and files of each process: the last resort, for programs that are trusted.

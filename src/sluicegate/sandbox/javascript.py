@@ -32,6 +32,11 @@ BUILT_IN = frozenset(
 """What node itself has."""
 PACKAGED = frozenset({"express"})
 """What a program may have besides, where its reference has it."""
+PACKAGE = re.compile(
+    r"""(?:\brequire\(\s*|^[ \t]*(?:import|export)\b[^;"'`]{0,2000}?\bfrom\s+|^[ \t]*import\s+)["']([^"']+)["']""",
+    re.MULTILINE,
+)
+"""What names a package: `require(…)`, or a line that begins with `import` or `export`; not the words of a comment."""
 FOLDER = Path(__file__).with_name("node")
 
 
@@ -68,7 +73,7 @@ def packages(source: str) -> set[str]:
     >>> sorted(packages("const e = require('express');\\nimport x from 'node:fs';\\nimport './own.js';"))
     ['express', 'fs']
     """
-    named = re.findall(r"""(?:\brequire\(\s*|\bfrom\s+|^import\s+)["']([^"']+)["']""", source, re.MULTILINE)
+    named = PACKAGE.findall(source)
     return {name.removeprefix("node:").partition("/")[0] for name in named if not name.startswith((".", "/"))}
 
 

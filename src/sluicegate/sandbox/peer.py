@@ -5,8 +5,8 @@ A value that is not plain is sent as a handle, a number that its owner serves, a
 what either end keeps beyond the call is a copy.
 
 The referee's end is guarded: of what the tests handed out it serves calls, items and public attributes, and
-never a name with an underscore, a frame, a module or a function's insides. Like `codec` this file is sent
-into the sandbox and needs the standard library only.
+never a name with an underscore, a frame, a module, a function's insides, or an object that could reach outside.
+Like `codec` this file is sent into the sandbox and needs the standard library only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,17 @@ from sluicegate.sandbox.proxies import (
     make_class,
     make_object,
 )
-from sluicegate.sandbox.serving import SERVED, apply, changes_of, guard, plain_arguments, plain_of, specials, state
+from sluicegate.sandbox.serving import (
+    SERVED,
+    apply,
+    changes_of,
+    guard,
+    plain_arguments,
+    plain_of,
+    reaches_out,
+    specials,
+    state,
+)
 from sluicegate.sandbox.shared import shared, shared_name
 
 _U32 = struct.Struct(">I")
@@ -79,6 +89,8 @@ class Peer:
         self.taken_output: Callable[[], str] = str
         self.show_output: Callable[[str], object] = len
         self.extra: dict[str, Callable[..., Any]] = {}
+        self.refused = ""
+        """The class of an object that was not served since it could reach outside; empty where there was none."""
 
     # -- talking
 
@@ -210,6 +222,11 @@ class Peer:
             raise ProtocolError("an unknown request")
         target = self._mine[number]
         if self._guarded:
+            if reaches_out(op, target, args):
+                kind = target if isinstance(target, type) else type(target)
+                self.refused = f"{kind.__module__}.{kind.__qualname__}"
+                fault = AttributeError if op == "get" else TypeError
+                raise fault(f"the tests' {self.refused} is not served: it could reach outside the sandbox")
             guard(op, target, args)
         return serve(target, *args, **kwargs)
 

@@ -85,7 +85,7 @@ _references: dict[tuple[str, str, str], _Told] = {}
 
 
 def _shown(chosen: Choice, reference: str, request: Mapping[str, Any]) -> _Told | Outcome:
-    """What the reference showed, from its own run; our failure where that failed."""
+    """What the reference showed, from its own run; or that we failed, or that the tests cannot be run."""
     if not reference.strip():
         return {"names": [], "steps": None}
     key = (chosen.name, reference, request["tests"])
@@ -94,8 +94,8 @@ def _shown(chosen: Choice, reference: str, request: Mapping[str, Any]) -> _Told 
     if found is None:
         asked = {**request, "candidate": reference, "reference": None}
         told = _asked(chosen, asked, request["limits"]["wall_s"])
-        if told["kind"] == "infra":
-            return Outcome("infra", told["why"], chosen.label)
+        if told["kind"] in ("infra", "tests"):
+            return Outcome(told["kind"], told["why"], chosen.label)
         found = {"names": list(told["names"]), "steps": list(told["steps"]) if told["kind"] == "pass" else None}
         with _reference_lock:
             while len(_references) >= SHOWN_LIMIT:

@@ -107,6 +107,10 @@ def judge(
         _run(checks, found)
     except BaseException as fault:
         kind, why = _blamed(fault, tests)
+        if reference is None and peer.refused:
+            return Told(
+                "tests", printable(f"they hand out what could reach outside, and is not served: {peer.refused}")
+            )
         if left and isinstance(fault, NameError):
             kind, why = "error", left
         return Told(kind, why, sorted(found), sorted(policy.steps))
@@ -155,7 +159,7 @@ def _loaded(peer: Peer, candidate: str, wanted: Collection[str]) -> tuple[dict[s
 
 
 def _run(checks: types.CodeType, found: dict[str, Any]) -> None:
-    """The tests' statements, then their `test_…` functions."""
+    """The tests' statements, then their `test_…` functions, and those of their classes."""
     candidate = types.ModuleType("candidate")
     candidate.__dict__.update(found)
     module = types.ModuleType("tests")
@@ -164,10 +168,39 @@ def _run(checks: types.CodeType, found: dict[str, Any]) -> None:
     names.update({**found, "__name__": "tests", "__builtins__": builtins})
     exec(checks, names)  # noqa: S102
     for name, thing in list(names.items()):
-        if name.startswith("test_") and name not in found:
-            ended = thing()
-            if inspect.iscoroutine(ended):
-                asyncio.run(ended)
+        if name in found:
+            continue
+        if name.startswith("test_"):
+            _run_one(thing)
+        elif isinstance(thing, type) and thing.__module__ == "tests":
+            _run_class(name, thing)
+
+
+def _run_one(test: Callable[[], object]) -> None:
+    ended = test()
+    if inspect.iscoroutine(ended):
+        asyncio.run(ended)
+
+
+def _run_class(name: str, kind: type) -> None:
+    """The tests of a `unittest.TestCase`, or of a class that pytest would take for tests."""
+    unittest = sys.modules.get("unittest")
+    if unittest is not None and issubclass(kind, unittest.TestCase):
+        cases = unittest.defaultTestLoader.loadTestsFromTestCase(kind)
+        unittest.TestSuite(case for case in cases if not _is_skipped(kind, case.id())).debug()
+        return
+    for test in [one for one in dir(kind) if name.startswith("Test") and one.startswith("test_")]:
+        case = kind()
+        getattr(case, "setup_method", lambda: None)()
+        try:
+            _run_one(getattr(case, test))
+        finally:
+            getattr(case, "teardown_method", lambda: None)()
+
+
+def _is_skipped(kind: type, case: str) -> bool:
+    method = getattr(kind, case.rpartition(".")[2])
+    return any(getattr(thing, "__unittest_skip__", False) for thing in (kind, method))
 
 
 def _blamed(fault: BaseException, tests: str) -> tuple[str, str]:

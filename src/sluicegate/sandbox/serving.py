@@ -1,6 +1,7 @@
 """What one end does for the other with its own objects, what it tells of them, and what a call changed.
 
-The guard is the referee's: of what the tests handed out it lets through calls, items and public attributes.
+The guard is the referee's: of what the tests handed out it lets through calls, items and public attributes, and
+nothing of an object of the library that could reach files, processes or a network.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from sluicegate.sandbox.codec import CodecError
 from sluicegate.sandbox.proxies import CHANGING, SPECIALS
+from sluicegate.sandbox.shared import SHARED_MODULES
 
 TESTS = "tests"
 """The module that the tests' own classes are of."""
@@ -31,6 +33,47 @@ CLOSED = (
 )
 """What a guarded peer shows nothing of: it may be called or iterated."""
 TOLD_OF_CLOSED = frozenset({"__name__", "__qualname__", "__doc__"})
+WITHIN = SHARED_MODULES | {
+    TESTS,
+    "_asyncio",
+    "_queue",
+    "_random",
+    "_thread",
+    "_weakref",
+    "array",
+    "asyncio.exceptions",
+    "asyncio.futures",
+    "asyncio.locks",
+    "asyncio.mixins",
+    "asyncio.queues",
+    "asyncio.taskgroups",
+    "asyncio.tasks",
+    "asyncio.timeouts",
+    "builtins",
+    "calendar",
+    "concurrent.futures._base",
+    "concurrent.futures.thread",
+    "contextlib",
+    "contextvars",
+    "csv",
+    "_csv",
+    "_io",
+    "argparse",
+    "difflib",
+    "graphlib",
+    "io",
+    "ipaddress",
+    "logging",
+    "queue",
+    "threading",
+    "types",
+    "unittest.mock",
+    "urllib.parse",
+    "weakref",
+    "zoneinfo",
+}
+"""Modules of whose objects none reaches a file, a process, a network or the interpreter beyond what it was made for."""
+STEPPING = frozenset({"__iter__", "__next__", "__await__"})
 
 
 def specials(kind: type) -> Iterable[str]:
@@ -200,13 +243,27 @@ def guard(op: str, target: Any, args: tuple[Any, ...]) -> None:
         if name.startswith("_") or isinstance(target, CLOSED) or not _is_open(target, op, name):
             raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}")
     elif op == "op":
-        if isinstance(target, (type, *CLOSED)) and (not args or args[0] not in ("__iter__", "__next__", "__await__")):
+        if isinstance(target, (type, *CLOSED)) and (not args or args[0] not in STEPPING):
             raise TypeError("not served")
     elif op in ("copy", "deepcopy"):
         if type(target).__module__ != TESTS:
             raise TypeError("not served")
     elif op not in ("call", "await", "plain", "items"):
         raise TypeError("not served")
+
+
+def reaches_out(op: str, target: Any, args: tuple[Any, ...]) -> bool:
+    """Whether to serve a request is to let the other end out: a path opens any file, a connection attaches one.
+
+    Classes of the library are not called: those of streams open files, those of mocks and pools call what they are
+    given. A function that the tests hand out is theirs to give.
+    """
+    if isinstance(target, CLOSED) or op in ("items", "await") or (op == "op" and args and args[0] in STEPPING):
+        return False
+    kind = target if isinstance(target, type) else type(target)
+    if op == "call" and kind is target and kind.__module__ != TESTS:
+        return True
+    return not all(base.__module__ in WITHIN for base in kind.__mro__)
 
 
 def _is_open(target: Any, op: str, name: str) -> bool:

@@ -69,6 +69,30 @@ _KEPT_BACK = [
     "__import__",
     "__build_class__",
 ]
+LOOKING = frozenset(
+    [
+        "collections:UserString",
+        "dataclasses:dataclass",
+        "dataclasses:make_dataclass",
+        "decimal:setcontext",
+        "enum:global_enum",
+        "functools:cached_property",
+        "functools:partialmethod",
+        "functools:singledispatch",
+        "functools:singledispatchmethod",
+        "functools:update_wrapper",
+        "functools:wraps",
+        "operator:attrgetter",
+        "operator:methodcaller",
+        "string:Formatter",
+        "time:clock_settime",
+        "time:clock_settime_ns",
+        "typing:ForwardRef",
+        "typing:get_type_hints",
+    ]
+)
+"""What reads any attribute, runs text or changes more than its arguments: a test that calls what it is given would do
+so for the candidate, so these are objects of their end like all others."""
 SHARED_BUILTINS = frozenset(name for name in vars(builtins) if name[0] != "_") - {*_KEPT_BACK}
 
 
@@ -85,7 +109,7 @@ def shared_name(value: Any) -> str | None:
     module = module.removeprefix("_") if module in ("_operator", "_functools", "_bisect", "_heapq") else module
     if module == "builtins":
         return f"builtins:{name}" if name in SHARED_BUILTINS and getattr(builtins, name) is value else None
-    known = sys.modules.get(module) if module in SHARED_MODULES else None
+    known = sys.modules.get(module) if module in SHARED_MODULES and f"{module}:{name}" not in LOOKING else None
     return f"{module}:{name}" if known is not None and vars(known).get(name) is value else None
 
 
@@ -104,7 +128,7 @@ def shared(said: str) -> Any:
     module, _, name = said.partition(":")
     if module == "builtins" and name in SHARED_BUILTINS:
         return getattr(builtins, name)
-    if module not in SHARED_MODULES or name.startswith("_"):
+    if module not in SHARED_MODULES or name.startswith("_") or said in LOOKING:
         raise CodecError("a name that is not shared")
     found = __import__(module, fromlist=["_"])
     if not name:

@@ -17,7 +17,7 @@ the reference (the sample's completion) gives on each database, and, where a `ro
 database, those rows too: one JSON list a row, not from the reference, so that neither an answer made for
 one database nor a wrong reference goes unnoticed. Rows are compared as a multiset; their order counts only
 where the reference orders by a clause of its own outermost level. Names of columns do not count; 1 equals
-1.0, and reals are equal to 9 digits.
+1.0, a real equals any number that it shares 9 digits with, and whole numbers are equal where they are the same.
 
 The answer is one SELECT. It is run inside (`sql_inside`); databases are built, the reference is run and
 rows are compared outside (`sql_checks`), so no expected row enters the sandbox.

@@ -96,7 +96,7 @@ def difference(wanted: Rows, found: Rows, *, is_ordered: bool) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if _is_number(one) and _is_number(other):
+    if float in (type(one), type(other)) and _is_number(one) and _is_number(other):
         return one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     return type(one) is type(other) and bool(one == other)
 
@@ -105,8 +105,9 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
 
-def _rank(row: Sequence[Any]) -> list[tuple[int, Any]]:
-    return [
+def _rank(row: Sequence[Any]) -> tuple[list[tuple[int, Any]], list[int]]:
+    """What rows are put in order by: numbers by their 9 digits, and whole ones that share these by the rest."""
+    told = [
         (0, 0)
         if value is None
         else (1, float(f"{value:.9g}"))
@@ -114,6 +115,7 @@ def _rank(row: Sequence[Any]) -> list[tuple[int, Any]]:
         else (2 + isinstance(value, bytes), value)
         for value in row
     ]
+    return told, [int(value) for value in row if _is_number(value) and math.isfinite(value) and value == int(value)]
 
 
 def orders(sql: str) -> bool:

@@ -109,6 +109,9 @@ function load(source, required = require) {
 
 function asScript(source) {
   return source
+    .replace(/^#!.*/, "")
+    .replace(/^import\s+([\w$]+)\s*,\s*(?=[{*])([^;"']*?)\s+from\s+(["'][^"']+["']);?/gm, "import $1 from $3;\nimport $2 from $3;")
+    .replace(/^import\s+(["'][^"']+["']);?/gm, "require($1);")
     .replace(/^import\s+\*\s+as\s+([\w$]+)\s+from\s+(["'][^"']+["']);?/gm, "const $1 = require($2);")
     .replace(/^import\s+(\{[^}]*\})\s+from\s+(["'][^"']+["']);?/gm, (_, names, from) => `const ${names.replace(/\bas\b/g, ":")} = require(${from});`)
     .replace(/^import\s+([\w$]+)\s+from\s+(["'][^"']+["']);?/gm, "const $1 = require($2);")
@@ -118,7 +121,8 @@ function asScript(source) {
     .replace(/^export\s+(?=(?:async\s+)?(?:function|class|const|let|var)\b)/gm, "");
 }
 
+/** Names that may be declared at the top: those that are not there by then are undefined, and are left out. */
 function declared(script) {
-  const found = script.matchAll(/^(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+([A-Za-z_$][\w$]*)/gm);
-  return [...new Set([...found].map((match) => match[1]))];
+  const found = script.matchAll(/(^|[;}])([ \t]*)(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+([A-Za-z_$][\w$]*)/gm);
+  return [...new Set([...found].filter(([, before, gap, name]) => (!before && !gap) || !(name in globalThis)).map(([, , , name]) => name))];
 }

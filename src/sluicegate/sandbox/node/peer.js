@@ -15,6 +15,8 @@ const HOME = new WeakMap(); // proxy → its number at the other end
 const { apply, construct, getPrototypeOf, ownKeys } = Reflect;
 const { then } = Promise.prototype;
 
+const KEPT_SYMBOLS = [Symbol.iterator, Symbol.toPrimitive]; // an object that has one is more than its data
+
 class ProtocolError extends Error {}
 class GoneError extends Error {}
 class TooLargeError extends Error {}
@@ -209,7 +211,9 @@ class Peer {
     const all = (parts) => parts.map((part) => this.write(part, known, depth + 1));
     const kind = getPrototypeOf(value);
     if (kind === Array.prototype) return number(), { t: "a", v: all(contents(value)) };
-    if (kind === Object.prototype || kind === null) return number(), { t: "o", v: all(contents(value)) };
+    if ((kind === Object.prototype || kind === null) && !KEPT_SYMBOLS.some((key) => Object.hasOwn(value, key))) {
+      return number(), { t: "o", v: all(contents(value)) };
+    }
     if (kind === Map.prototype) return number(), { t: "m", v: all(contents(value)) };
     if (kind === Set.prototype) return number(), { t: "s", v: all(contents(value)) };
     if (kind === Date.prototype) return { t: "d", v: this.write(value.getTime(), known, depth) };
@@ -370,7 +374,7 @@ function remoteObject(peer, number, made, path) {
       if (peer.guarded && MATCHERS.has(key)) return undefined;
       if (key === "then" && !peer.ask("has", number, [key])) return undefined;
       if (key === Symbol.iterator) return iterable(peer, number);
-      if (key === Symbol.toPrimitive) return (hint) => peer.ask("primitive", number, [hint], path);
+      if (key === Symbol.toPrimitive) return (hint) => asPrimitive(peer, number, hint, path);
       if (typeof key === "symbol") return undefined;
       return peer.ask("get", number, [key], `.${key}`);
     },
@@ -384,6 +388,13 @@ function remoteObject(peer, number, made, path) {
         : undefined,
     getPrototypeOf: () => prototype,
   });
+}
+
+/** What an object is as a number or text; one that may say so may say another each time, so only as the reference's are. */
+function asPrimitive(peer, number, hint, path) {
+  const step = "[Symbol.toPrimitive]";
+  if (!peer.allows(step)) throw new RefusedError(`an object was used as the reference's answer never is: ${step}`);
+  return peer.ask("primitive", number, [hint], path);
 }
 
 function iterable(peer, number) {

@@ -165,6 +165,9 @@ function tell(said) {
 
 const request = JSON.parse(fs.readFileSync("request.json", "utf8"));
 
+const held = require("node:assert").ok;
+console.assert = (value, ...told) => held(value, ...(told.length ? [require("node:util").format(...told)] : [])); // node's only prints
+
 function main(equip = () => ({ tools: {}, cleared() {} })) {
   for (const event of ["uncaughtException", "unhandledRejection"]) {
     process.on(event, (fault) => tell(blamed(fault)));
