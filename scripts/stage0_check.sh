@@ -321,8 +321,13 @@ check_server() {
 }
 
 reach() { # NAME HOST
-    if [ -z "$2" ]; then
-        result failed "ssh to $1" "$1 answers without a question" "the variable is unset" "export $1=user@host"
+    case $2 in
+        '') seen="the variable is unset" ;;
+        -*) seen="$2, which ssh takes for an option" ;;
+        *) seen='' ;;
+    esac
+    if [ -n "$seen" ]; then
+        result failed "ssh to $1" "$1 answers without a question" "$seen" "export $1=user@host"
         return
     fi
     ask "ssh to $1" "$1 answers without a question" "ssh-copy-id $2, and ssh $2 once by hand to confirm its key" \
@@ -375,11 +380,14 @@ check_laptop() {
     have curl "install curl"
     if have ssh "install OpenSSH"; then
         reach TOWER "${TOWER:-}"
-        if [ -n "${TOWER:-}" ]; then
-            ask "engine of TOWER" "a Docker engine that its user may ask" \
-                "start Docker there; on Linux also: sudo usermod -aG docker USER" \
-                20 ssh -o BatchMode=yes -o ConnectTimeout=8 "$TOWER" docker version --format '{{.Server.Version}}'
-        fi
+        case ${TOWER:-} in
+            '' | -*) ;;
+            *)
+                ask "engine of TOWER" "a Docker engine that its user may ask" \
+                    "start Docker there; on Linux also: sudo usermod -aG docker USER" \
+                    20 ssh -o BatchMode=yes -o ConnectTimeout=8 "$TOWER" docker version --format '{{.Server.Version}}'
+                ;;
+        esac
         reach SERVER "${SERVER:-}"
     else
         result skipped "ssh to TOWER" "TOWER answers without a question" "no ssh"

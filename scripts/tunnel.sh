@@ -10,6 +10,13 @@ server=${1:-${SERVER:-}} port=${PORT:-5000}
     echo "tunnel: which server? mend: scripts/tunnel.sh user@server, or export SERVER=user@server" >&2
     exit 2
 }
+case $server in
+    -*)
+        echo "tunnel: server: wanted user@server; seen $server, which ssh takes for an option" >&2
+        exit 2
+        ;;
+    *) ;;
+esac
 case $port in
     *[!0-9]*)
         echo "tunnel: PORT: wanted a number; seen $port" >&2

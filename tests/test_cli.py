@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import subprocess
 import sys
@@ -127,6 +128,9 @@ def _raise(fault: BaseException) -> int:
         (KeyboardInterrupt(), 130, "run the same command to go on"),
         (Interrupted("interrupted in step 7"), 130, "interrupted in step 7; run"),
         (ZeroDivisionError("x"), 1, "bug of ours"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/runs"), 2, "/root/runs: cannot be used"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), 2, "File name too long"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 1, "bug of ours"),
     ],
 )
 def test_what_escapes_becomes_an_exit_code(

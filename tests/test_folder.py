@@ -93,7 +93,14 @@ def test_the_image_tells_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
         folder.git_commit.cache_clear()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "3", "[" * 100_000, '{"a": 1}', '{"a": {"inputs_sha256": "x"}}'])
+STAMP = '{"a": {"inputs_sha256": "x", "outputs": [], "seconds": %s}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1]", "3", "[" * 100_000, '{"a": 1}', '{"a": {"inputs_sha256": "x"}}',
+     *(STAMP % seconds for seconds in ("NaN", "-1", "1e400", "1" + "0" * 400))],
+)  # fmt: skip
 def test_damaged_stamps_are_told_of_with_the_way_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "steps.json"
     path.write_text(text)

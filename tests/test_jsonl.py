@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate import jsonl
+from sluicegate import folder, jsonl
+from sluicegate.compare.foreign import load_scores
+from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError, UserErrors
-from sluicegate.records import Prediction
+from sluicegate.records import Prediction, Score
 
 ROW = Prediction("a", "m", 0, "x", 1, 0.5, "stop")
 
@@ -132,3 +134,29 @@ def test_written_files_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_pipe_is_no_file_of_records_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "scores.jsonl")
+    for look in (lambda path: list(jsonl.each(Score, path)), load_scores, read_samples):
+        with pytest.raises(UserError, match="a pipe or a device"):
+            look(tmp_path / "scores.jsonl")
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "comparisons.json"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match="a pipe or a device"):
+        jsonl.write_text(pipe, "{}")
+    with pytest.raises(UserError, match="a pipe or a device"), folder.holding_file(pipe):
+        pass
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize(("encoding", "told"), [("utf-16", "iconv -f UTF-16 "), ("cp1252", "iconv -f WINDOWS-1252 ")])
+def test_the_mend_names_the_encoding(tmp_path: Path, encoding: str, told: str) -> None:
+    (tmp_path / "a.yaml").write_bytes("größer".encode(encoding))
+    with pytest.raises(UserError) as caught:
+        jsonl.read_text(tmp_path / "a.yaml")
+    assert told in caught.value.mend

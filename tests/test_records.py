@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -74,6 +75,18 @@ def test_an_unjudged_score_needs_a_reason() -> None:
 def test_a_nan_in_a_file_is_refused() -> None:
     with pytest.raises(ValidationError):
         from_json(Score, '{"sample_id":"a","model":"m","draw":0,"metric":"x","value":NaN}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [(Prediction, "draw"), (Prediction, "tokens"), (Prediction, "seconds"), (Score, "draw"), (Score, "dollars")],
+)
+def test_what_was_counted_or_spent_is_not_below_zero(kind: type[Prediction] | type[Score], field: str) -> None:
+    row: Prediction | Score = Prediction("a", "m", 0, "", 3, 0.5, "stop")
+    if kind is Score:
+        row = Score("a", "m", 0, "x", 1.0)
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        from_json(kind, json.dumps(to_dict(row) | {field: -1}))
 
 
 def test_an_integer_is_not_read_as_a_boolean() -> None:

@@ -74,6 +74,21 @@ def test_each_fault_alone_is_one_fault(monkeypatch: pytest.MonkeyPatch, name: st
     assert [fault.what for fault in caught.value.faults] == [name]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "9" * 400) for name in ("MAX_STEPS", "WARMUP_STEPS", "MAX_SEQ_LENGTH", "LORA_ALPHA", "SAVE_EVERY",
+                                         "RL_STEPS", "RL_MAX_NEW_TOKENS", "SELECT_SAMPLES")),
+        *(("MODEL_NAME", name) for name in ("\n", " ", "a\nb", "\udcff", "x ")),
+    ],
+)  # fmt: skip
+def test_what_no_training_could_use_is_a_fault(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserErrors) as caught:
+        load_train_settings()
+    assert [fault.what for fault in caught.value.faults] == [name]
+
+
 def test_a_slip_in_a_required_name_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATASET_PATH")
     monkeypatch.setenv("DATASET_PAHT", "x")

@@ -71,6 +71,19 @@ def test_spelling_and_comments_do_not_change_the_digest_but_meaning_does() -> No
         ("arms: {control: {}, experiment: {}}", "the same in everything"),
         ("expected: {base: 1}", "expected.base"),
         ("machines: {tower: {does: [fly]}}", "machines.tower.does"),
+        ("stages: {2: {train_samples: yes}}", "stages.2.train_samples"),
+        ("attempts: true", "no field of true or false"),
+        ("stages: {3: {attempts: 2}, '3': {attempts: 3}}", "'3' is given twice"),
+        ("stages: {2: {test_samples: 1" + "0" * 400 + "}}", "stages.2.test_samples"),
+        ("generate: {max_new_tokens: 0x" + "f" * 5000 + "}", "a number of too many digits"),
+        ("alpha: 1e-300", "alpha"),
+        ("minimal_gain: 0.1", "did you mean minimum_gain?"),
+        ('question: "a\\0b"', "a NUL, or half a surrogate pair"),
+        ('data: {source: "\\ud800"}', "a NUL, or half a surrogate pair"),
+        ("arms: {control: &c {}, experiment: {<<: *c, seed: 1}}", "keys are not merged (<<): write them out"),
+        ("scenarios: !!set {python}", "!!set is not read: write text, or a list"),
+        ("name: !!binary aGVsbG8=", "!!binary is not read"),
+        ('name: "\\e[31mred"', r"'\x1b[31mred'"),
     ],
 )
 def test_a_fault_is_named(change: str, told: str) -> None:
@@ -124,6 +137,19 @@ def test_several_faults_come_together() -> None:
 def test_what_is_no_study_is_refused(text: str) -> None:
     with pytest.raises(UserError):
         study.parse(text, "mine.yaml")
+
+
+def test_a_value_that_refers_to_itself_many_times_over_is_told_of_briefly() -> None:
+    doubled = "\n".join(f"b{level}: &b{level} [*b{level - 1}, *b{level - 1}]" for level in range(1, 30))
+    with pytest.raises(UserErrors) as caught:
+        study.parse(f"b0: &b0 [x, x]\n{doubled}\n{GOOD}", "mine.yaml")
+    assert max(len(fault.seen) for fault in caught.value.faults) <= 80
+
+
+def test_what_is_missing_shows_nothing_of_the_rest() -> None:
+    with pytest.raises(UserErrors) as caught:
+        study.parse("name: mine", "mine.yaml")
+    assert {fault.seen for fault in caught.value.faults} == {"nothing"}
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:

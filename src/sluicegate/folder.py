@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sluicegate.errors import UserError
-from sluicegate.jsonl import read_text, unwritable, write_text
+from sluicegate.jsonl import read_text, refuse_stream, unwritable, write_text
 
 CODE = {".py", ".yaml", ".json", ".j2"}
 """Suffixes of the files that decide what the program does."""
@@ -89,8 +90,9 @@ def holding_file(out: Path) -> Iterator[None]:
     """Hold a file that is appended to, for this process alone; the lock goes with the process, whatever ends it.
 
     Raises:
-        UserError: it is a folder, another process holds it, or its folder cannot be written to.
+        UserError: it is a folder or a device, another process holds it, or its folder cannot be written to.
     """
+    refuse_stream(out)
     if out.is_dir():
         raise UserError(f"{out}: is a folder", wanted="a file", mend=f"name a file in it, such as {out / 'out.jsonl'}")
     try:
@@ -157,18 +159,26 @@ def _stamps(path: Path) -> dict[str, dict[str, Any]]:
         return {
             name: {
                 "inputs_sha256": str(stamp["inputs_sha256"]),
-                "seconds": float(stamp["seconds"]),
+                "seconds": _seconds(stamp["seconds"]),
                 "outputs": [str(output) for output in stamp["outputs"]],
             }
             for name, stamp in json.loads(read_text(path)).items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as fault:
         raise UserError(
             f"{path}: damaged; nothing was run",
             wanted="the stamps of the steps that ended well",
             seen=f"{type(fault).__name__}: {fault}",
             mend=f"rm {path}  (then each step looks for itself at what it has done already)",
         ) from None
+
+
+def _seconds(told: Any) -> float:
+    """Wall seconds; NaN would be over no budget, and less than 0 would be time won."""
+    seconds = float(told)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{seconds} seconds")
+    return seconds
 
 
 @cache

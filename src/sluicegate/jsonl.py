@@ -7,9 +7,11 @@ by a kill is cut off when the journal is opened again.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,14 +33,21 @@ def read_text(path: Path) -> str:
     Raises:
         UserError: missing, a folder, unreadable, or not UTF-8 (with the byte offset and line).
     """
+    return _decoded(path, _bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         near = sorted(p.name for p in path.parent.glob(f"*{path.suffix}"))[:5] if path.parent.is_dir() else []
         seen = f"folder holds {', '.join(near)}" if near else "no such file"
         raise UserError(f"{path}: not found", wanted="an existing file", seen=seen) from None
     except OSError as fault:
         raise UserError(f"{path}: cannot be read", wanted="a readable file", seen=str(fault.strerror)) from None
+
+
+def _decoded(path: Path, raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as fault:
@@ -47,8 +56,34 @@ def read_text(path: Path) -> str:
             f"{path}:{line}: not UTF-8",
             wanted="UTF-8 text",
             seen=f"byte 0x{raw[fault.start]:02x} at offset {fault.start}",
-            mend=f"iconv -f WINDOWS-1252 -t UTF-8 {path} > {path.stem}.utf8{path.suffix}",
+            mend=f"iconv -f {_guessed(raw)} -t UTF-8 {path} > {path.stem}.utf8{path.suffix}",
         ) from None
+
+
+def refuse_stream(path: Path) -> None:
+    """A pipe or a device can be read once, and files of records are gone through again: for a digest, for a metric.
+
+    Nor can one be replaced, or gone on with after a kill.
+
+    Raises:
+        UserError: it is one.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # who reads it has the words for that
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(
+            f"{path}: not a file",
+            wanted="a file, that can be read again",
+            seen="a pipe or a device",
+            mend="name a file, and write to it first what comes out of a pipe",
+        )
+
+
+def _guessed(raw: bytes) -> str:
+    """What such bytes most often are; `>` of PowerShell writes UTF-16."""
+    return "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "WINDOWS-1252"
 
 
 def explain(fault: ValidationError) -> str:
@@ -59,17 +94,21 @@ def explain(fault: ValidationError) -> str:
     )
 
 
-def read(kind: type[Record], path: Path) -> list[Record]:
+def read(kind: type[Record], path: Path, *, torn: bool = False) -> list[Record]:
     """All records of a file, one a line; blank lines are allowed at the end only.
 
     An empty file has no records.
+
+    Args:
+        torn: whether a last line that has no end and is no record is passed over, as a kill leaves one.
 
     Raises:
         UserError: as `read_text`; UserErrors: every bad line (the first 10 shown) with `file:line`.
     """
     records: list[Record] = []
     faults: list[UserError] = []
-    text = read_text(path).rstrip("\n")
+    raw = _bytes(path)
+    text = _decoded(path, _untorn(kind, raw) if torn else raw).rstrip("\n")
     for number, line in enumerate(text.split("\n") if text.strip() else [], start=1):
         try:
             records.append(from_json(kind, line))
@@ -82,12 +121,26 @@ def read(kind: type[Record], path: Path) -> list[Record]:
     return records
 
 
+def _untorn(kind: type[Record], raw: bytes) -> bytes:
+    head, end, tail = raw.rpartition(b"\n")
+    return head + end if tail.startswith(b"{") and not _is_record(kind, tail) else raw
+
+
+def _is_record(kind: type[Record], line: bytes) -> bool:
+    try:
+        from_json(kind, line)
+    except ValidationError:
+        return False
+    return True
+
+
 def each(kind: type[Record], path: Path) -> Iterator[tuple[int, Record]]:
     """Offset and record of every line, one at a time, as `read` would read them.
 
     Raises:
-        UserError: as `read`, which is left to find the words; it comes when the first fault is met.
+        UserError: as `read`, which is left to find the words; it comes when the first fault is met. Or it is a pipe.
     """
+    refuse_stream(path)
     try:
         with path.open("rb") as stream:
             offset, ended = 0, False
@@ -122,8 +175,9 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
 
     Raises:
-        UserError: the folder cannot be written to or is full.
+        UserError: the folder cannot be written to or is full, or a pipe or a device has that name.
     """
+    refuse_stream(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -213,6 +267,21 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def end_whole_line(kind: type[Record], path: Path) -> None:
+    """Give a last line that is a record the end that it lacks: a journal that is opened takes it for torn otherwise.
+
+    Raises:
+        UserError: the file cannot be read or written.
+    """
+    if not path.exists() or not _is_record(kind, _bytes(path).rpartition(b"\n")[2]):
+        return
+    try:
+        with path.open("ab") as stream:
+            stream.write(b"\n")
+    except OSError as fault:
+        raise unwritable(path, fault) from None
 
 
 def cut_torn_line(path: Path) -> None:

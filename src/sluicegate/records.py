@@ -11,13 +11,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Record = TypeVar("Record")
 Finish = Literal["stop", "length", "error"]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,10 @@ class Prediction:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     sample_id: str
     model: str
-    draw: int
+    draw: Count
     text: str
-    tokens: int
-    seconds: float
+    tokens: Count
+    seconds: Amount
     finish: Finish
 
 
@@ -106,11 +108,11 @@ class Score:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     sample_id: str
     model: str
-    draw: int
+    draw: Count
     metric: str
     value: float | None
     why: str = ""
-    dollars: float = 0.0
+    dollars: Amount = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a value outside [0, 1] (NaN fails both comparisons) and an unexplained None."""

@@ -22,6 +22,8 @@ from sluicegate.errors import UserError, UserErrors
 MODEL_KINDS = ("causal", "seq2seq", "dual")
 WHOLE_KINDS = frozenset({"seq2seq", "dual"})
 """Kinds that train every weight unless LORA_R is set."""
+MOST = 1_000_000_000
+"""Of what is counted in steps, samples or tokens."""
 OverLong = Literal["error", "drop", "truncate"]
 Switch = Annotated[
     Literal["auto", "true", "false"],
@@ -36,7 +38,8 @@ def _existing_file(path: Path) -> Path:
 
 
 def _safe_name(name: str) -> str:
-    if not name or name.startswith(".") or any(sign in name for sign in '/\\:*?"<>|\0') or len(name) > 128:
+    told = name.isprintable() and name == name.strip() and not any(sign in name for sign in '/\\:*?"<>|')
+    if not name or not told or name.startswith(".") or len(name) > 128:
         raise ValueError("not a plain folder name")
     return name
 
@@ -122,7 +125,7 @@ class TrainSettings(BaseSettings):
     model_name: Name = _field("model", "The trained model lies in OUTPUT_DIR/MODEL_NAME.", "a plain folder name")
     output_dir: Path = _field(Path("models"), "Where trained models lie.", "a writable folder")
     epochs: float = _field(3.0, "Passes over the training data.", "a number > 0", gt=0, le=10_000, allow_inf_nan=False)
-    max_steps: int | None = _field(None, "Stop after this many optimizer steps.", "a whole number ≥ 1", ge=1)
+    max_steps: int | None = _field(None, "Stop after this many optimizer steps.", "a whole number ≥ 1", ge=1, le=MOST)
     batch_size: int = _field(
         4,
         "Samples a device takes at once; packed on a GPU, as many windows as are fastest in its memory.",
@@ -134,7 +137,9 @@ class TrainSettings(BaseSettings):
         1, "Batches summed before an optimizer step.", "a whole number ≥ 1", ge=1, le=4096
     )
     learning_rate: float = _field(2e-4, "Peak learning rate of AdamW.", "a number in (0, 1]", gt=0, le=1)
-    warmup_steps: int = _field(10, "Steps of linear warm-up; then linear decay to 0.", "a whole number ≥ 0", ge=0)
+    warmup_steps: int = _field(
+        10, "Steps of linear warm-up; then linear decay to 0.", "a whole number ≥ 0", ge=0, le=MOST
+    )
     weight_decay: float = _field(0.0, "Decoupled weight decay.", "a number in [0, 1]", ge=0, le=1)
     max_grad_norm: float = _field(1.0, "Gradients are clipped to this norm.", "a number > 0", gt=0)
     max_seq_length: int = _field(
@@ -143,6 +148,7 @@ class TrainSettings(BaseSettings):
         "completion.",
         "a whole number ≥ 8",
         ge=8,
+        le=MOST,
     )
     over_long: OverLong = _field(
         "error",
@@ -157,7 +163,7 @@ class TrainSettings(BaseSettings):
         ge=0,
         le=1024,
     )
-    lora_alpha: int = _field(32, "LoRA scale is LORA_ALPHA / LORA_R.", "a whole number ≥ 1", ge=1)
+    lora_alpha: int = _field(32, "LoRA scale is LORA_ALPHA / LORA_R.", "a whole number ≥ 1", ge=1, le=MOST)
     lora_dropout: float = _field(0.05, "Dropout before the adapters.", "a number in [0, 1)", ge=0, lt=1)
     dual_tables: Literal["shared", "separate"] | None = _field(
         None,
@@ -189,7 +195,7 @@ class TrainSettings(BaseSettings):
         True, "Each epoch in an order of its own, by SEED; false: every epoch in the file's order.", "true or false"
     )
     seed: int = _field(0, "Of initialisation, data order and dropout.", "a whole number ≥ 0", ge=0, lt=2**32)
-    save_every: int = _field(100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1)
+    save_every: int = _field(100, "Steps between two checkpoints and validations.", "a whole number ≥ 1", ge=1, le=MOST)
     mlflow_tracking_uri: str | None = _field(
         None, "MLflow server; unset: a SQLite store under runs/.", "http(s)://host:port or sqlite:///file.db"
     )
@@ -218,7 +224,7 @@ class TrainSettings(BaseSettings):
         "gated or plain",
     )
     rl_steps: int = _field(
-        100, "Updates of reinforcement learning; MAX_STEPS may cut them.", "a whole number ≥ 1", ge=1
+        100, "Updates of reinforcement learning; MAX_STEPS may cut them.", "a whole number ≥ 1", ge=1, le=MOST
     )
     rl_prompts: int = _field(16, "Prompts an update.", "a whole number ≥ 1", ge=1, le=4096)
     rl_samples: int = _field(8, "Answers drawn a prompt.", "a whole number in 2…256", ge=2, le=256)
@@ -229,7 +235,7 @@ class TrainSettings(BaseSettings):
         ge=1,
         le=4096,
     )
-    rl_max_new_tokens: int = _field(512, "Tokens an answer may have.", "a whole number ≥ 1", ge=1)
+    rl_max_new_tokens: int = _field(512, "Tokens an answer may have.", "a whole number ≥ 1", ge=1, le=MOST)
     rl_learning_rate: float = _field(
         2e-6, "Learning rate of reinforcement learning, in place of LEARNING_RATE.", "a number in (0, 1]", gt=0, le=1
     )
@@ -255,7 +261,7 @@ class TrainSettings(BaseSettings):
         min_length=1,
     )
     select_samples: int = _field(
-        64, "Validation samples answered for SELECT_BY, the first of the file.", "a whole number ≥ 1", ge=1
+        64, "Validation samples answered for SELECT_BY, the first of the file.", "a whole number ≥ 1", ge=1, le=MOST
     )
     tensorboard: bool = _field(False, "Curves for TensorBoard too, in the model's folder.", "true or false")
 

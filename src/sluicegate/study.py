@@ -7,6 +7,8 @@ stage is worked out by `stages.plan`, and nothing here reads data or runs anythi
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from collections.abc import Hashable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -19,9 +21,11 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from sluicegate import lineup, recipes
 from sluicegate.errors import UserError, UserErrors
@@ -39,11 +43,17 @@ RecipeName = Literal["v1", "v4"]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Scalar = str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 
+MOST_SAMPLES = 10_000_000
+"""Of one part of a stage; as many items as a design may have."""
+MOST_TOKENS = 1_000_000
+"""Of one answer."""
 MANIFESTS = "kubernetes"
 """The scenario, and the source, whose samples have variants and an order."""
 LAST_STAGE = 4
 DECIDING_STAGES = (3, 4)
 """Stages whose GO rests on the test of the primary metric."""
+UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What no file holds in UTF-8, or no name of one."""
 CONTAINED = ("host", "image", "env", "secrets", "mounts", "user", "memory_gib", "shm_gib")
 """What a machine says of its containers."""
 MANAGED = frozenset(
@@ -63,6 +73,14 @@ MANAGED = frozenset(
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch(cls, value: Any, info: ValidationInfo) -> Any:
+        """What YAML calls true, `yes` and `on` among it, is not the number 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("no field of true or false")
+        return value
 
 
 def _field(default: Any, text: str, **bounds: Any) -> Any:
@@ -116,7 +134,7 @@ class Generation(_Part):
 
     draws: int = _field(1, "Answers a prompt (K).", ge=1, le=1000)
     temperature: float = _field(0.0, "0 is greedy, and wants one draw.", ge=0, le=5)
-    max_new_tokens: int = _field(512, "Of one answer.", ge=1)
+    max_new_tokens: int = _field(512, "Of one answer.", ge=1, le=MOST_TOKENS)
     batch_size: int = _field(16, "Answers made side by side; 0: as many as memory holds.", ge=0)
 
 
@@ -189,9 +207,9 @@ class Expected(_Part):
 class StageChange(_Part):
     """What a study changes of a stage's plan; what it leaves out stays as planned."""
 
-    train_samples: int | None = _field(None, "Training samples an arm.", ge=1)
-    val_samples: int | None = _field(None, "Validation samples.", ge=1)
-    test_samples: int | None = _field(None, "Test items.", ge=1)
+    train_samples: int | None = _field(None, "Training samples an arm.", ge=1, le=MOST_SAMPLES)
+    val_samples: int | None = _field(None, "Validation samples.", ge=1, le=MOST_SAMPLES)
+    test_samples: int | None = _field(None, "Test items.", ge=1, le=MOST_SAMPLES)
     draws: int | None = _field(None, "Answers a prompt.", ge=1, le=1000)
     seeds: int | None = _field(None, "Training runs an arm: 1, or 3 and more for a claim on the recipe.", ge=1, le=100)
     attempts: int | None = _field(None, "Declared decisions of this stage.", ge=1, le=20)
@@ -224,7 +242,7 @@ class Study(_Part):
         dict[Name, Points],
         Field(default_factory=dict, description="Metric → margin that it may not fall by, on [0, 1]."),
     ]
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = _field(0.05, "One-sided chance of a false GO, of all attempts.")
+    alpha: Annotated[float, Field(ge=1e-6, lt=0.5)] = _field(0.05, "One-sided chance of a false GO, of all attempts.")
     attempts: int = _field(1, "Declared decisions of a deciding stage; alpha is split over them.", ge=1, le=20)
     needs_gpu: bool = _field(False, "Whether stage 0 wants a GPU.")
     machines: Annotated[dict[Name, Machine], Field(default_factory=dict, description="Name → machine.")]
@@ -370,22 +388,51 @@ def _known_settings(train: dict[str, Scalar]) -> dict[str, Scalar]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as `safe_load` reads it, but a key that is given twice is a fault and not a choice."""
+    """YAML as `safe_load` reads it, but for what would be a choice of ours or could not be written to a file again.
+
+    A fault with its line: a key that is given twice, merged keys (`<<`), NUL and halves of surrogate pairs, and what is
+    tagged as bytes or as a set.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, each key once.
+        """A mapping, each key once; `1` and `"1"` are one.
 
         Raises:
-            yaml.constructor.ConstructorError: a key is given twice, with its line.
+            yaml.constructor.ConstructorError: a key is given twice, or merges another mapping, with its line.
         """
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise _fault("keys are not merged (<<): write them out", key_node)
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, Hashable):
-                seen.add(key)
+                if key in seen or str(key) in seen:
+                    raise _fault(f"key {key!r} is given twice", key_node)
+                seen |= {key, str(key)}
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """A scalar as text.
+
+        Raises:
+            yaml.constructor.ConstructorError: it has a character that no file can hold, with its line.
+        """
+        text = super().construct_scalar(node)
+        if UNFIT.search(text):
+            raise _fault("a NUL, or half a surrogate pair", node)
+        return text
+
+
+def _refuse(loader: _Loader, node: yaml.Node) -> Any:
+    raise _fault(f"!!{node.tag.rpartition(':')[2]} is not read: write text, or a list", node)
+
+
+for _tag in ("binary", "set"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
+
+
+def _fault(what: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
 def shipped() -> list[str]:
@@ -434,15 +481,37 @@ def parse(text: str, where: str) -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as fault:
-        faults = [
-            UserError(
-                ".".join(str(part) for part in row["loc"]) or "study",
-                seen=f"{row['input']!s:.80}",
-                wanted=row["msg"],
-            )
-            for row in fault.errors(include_url=False)
-        ]
+        faults = [_told(row) for row in fault.errors(include_url=False)]
         raise UserErrors(f"{where}: {len(faults)} fault(s); nothing was run", faults) from None
+
+
+def _told(row: ErrorDetails) -> UserError:
+    """One fault of a study: its place, what was wanted and what was seen."""
+    place = ".".join(str(part) for part in row["loc"]) or "study"
+    if row["type"] == "missing":
+        return UserError(place, wanted="this field", seen="nothing")
+    if row["type"] == "extra_forbidden":
+        known = {name for part in _Part.__subclasses__() for name in part.model_fields}
+        near = difflib.get_close_matches(str(row["loc"][-1]), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return UserError(place, wanted=f"a field that is known here{hint}", seen=_shown(row["input"]))
+    wanted = row["msg"].removeprefix("Value error, ")
+    return UserError(place, wanted=wanted, seen=_shown(row["input"]) if row["loc"] else "")
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: short and on one line, however much it holds.
+
+    >>> _shown("x" * 100) == "x" * 80, _shown("a\\nb"), _shown([[[[1]]]]), _shown(16 ** 5000)
+    (True, "'a\\\\nb'", '[[[...]]]', 'a number of too many digits')
+    """
+    brief = reprlib.Repr()
+    brief.maxlevel, brief.maxstring, brief.maxother = 3, 80, 80
+    try:
+        text = (value if isinstance(value, str) else brief.repr(value))[:80]
+    except ValueError:
+        return "a number of too many digits"
+    return text if text.isprintable() else repr(text)
 
 
 def dump(study: Study) -> str:

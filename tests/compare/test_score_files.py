@@ -175,3 +175,9 @@ def test_cosines_of_one_model_are_compared_whatever_its_folder_is_called(tmp_pat
     assert {row.metric for row in compare_files(*paths, primary=PASSES)} == {PASSES, SIMILARITY}
     unnamed = [similar(tmp_path, "c", [""])], [similar(tmp_path, "e", [""])]
     assert {row.metric for row in compare_files(*unnamed, primary=PASSES)} == {PASSES, SIMILARITY}
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_what_cannot_be_the_name_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        compare_files([Path(name)], [arm(tmp_path, "e", 0.5, seed=1)])

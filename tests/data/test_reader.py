@@ -1,5 +1,6 @@
 """Every way a sample file can be wrong, and what is said about it."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -182,6 +183,16 @@ def test_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     told = complaint(tmp_path / "train.jsonl")
     assert "not found" in told
     assert "trian.jsonl" in told
+
+
+def test_a_file_that_may_not_be_read_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = file(tmp_path, GOOD)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)  # as root everything may be read
+    assert "cannot be read" in complaint(path)
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:

@@ -162,6 +162,12 @@ def test_a_damaged_part_is_named_and_fails_nothing(part: str, damage: str, run_f
     assert str(run_folder) not in str(content.faults)
 
 
+def test_a_number_that_no_float_holds_is_named_and_fails_nothing(run_folder: Path) -> None:
+    path = run_folder / "comparisons.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"level": 10**400}))
+    assert [fault.partition(":")[0] for fault in read(run_folder).faults] == ["comparisons.json"]
+
+
 def test_damaged_lines_are_named_and_the_rest_is_shown(run_folder: Path) -> None:
     with (run_folder / "predictions" / "control-s0.jsonl").open("a") as stream:
         stream.write("not json\n")

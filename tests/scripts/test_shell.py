@@ -257,6 +257,20 @@ def test_a_laptop_must_be_told_the_other_machines(machine: Machine) -> None:
     assert "the variable is unset; mend: export TOWER=user@host" in done.stdout
 
 
+def test_a_name_that_ssh_would_take_for_an_option_is_not_given_to_it(machine: Machine) -> None:
+    option = "-oProxyCommand=echo"
+    called = fit(machine).folder / "called"
+    machine.give("ss", "")
+    machine.give("ssh", f"echo called >>{called}")
+    done = machine.run("stage0_check.sh", "laptop", TOWER=option, SERVER=option)
+    assert done.returncode == 1
+    assert done.stdout.count(f"seen {option}, which ssh takes for an option") == 2
+    tunnel = machine.run("tunnel.sh", option)
+    assert tunnel.returncode == 2
+    assert "which ssh takes for an option" in tunnel.stderr
+    assert not called.exists()
+
+
 @pytest.mark.parametrize("cut_by", ["timeout", "the shell"])
 def test_a_program_that_hangs_is_cut_off(machine: Machine, cut_by: str) -> None:
     fit(machine).give("ssh", "exec sleep 300")

@@ -336,6 +336,9 @@ def test_settling_never_fails(tmp_path: Path) -> None:
     forecast.settle(tmp_path)
     actual = {row["name"]: row["actual"] for row in json.loads((tmp_path / forecast.FILE).read_text())["quantities"]}
     assert (actual["train"], actual["tokens generated"], actual["vram"]) == (None, None, None)
+    (tmp_path / "arms" / "control-s0").mkdir(parents=True)
+    (tmp_path / "arms" / "control-s0" / "result.json").write_text(json.dumps({"tokens": 10**400}))
+    forecast.settle(tmp_path)  # no float holds it
 
 
 def test_the_file_has_the_fields_that_others_read(tmp_path: Path) -> None:

@@ -306,6 +306,13 @@ def test_this_environment_does_not_leak_into_the_settings(monkeypatch: pytest.Mo
     assert (settings.batch_size, settings.lora_alpha, settings.load_in_4bit) == (16, 32, "auto")
 
 
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_setting_that_is_null_or_empty_is_unset_as_training_takes_it(value: str | None) -> None:
+    changed = DEMO.model_copy(update={"train": DEMO.train | {"batch_size": value, "base_model": 7}})
+    settings = work.settings_of(resolve(changed, 3), "control")
+    assert (settings.batch_size, settings.base_model) == (4, "7")
+
+
 def test_settings_that_training_would_refuse_are_refused_before_any_money() -> None:
     changed = DEMO.model_copy(update={"train": DEMO.train | {"batch_size": 0, "lora_dropout": 2}})
     with pytest.raises(UserErrors, match="BATCH_SIZE"):

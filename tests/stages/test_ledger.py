@@ -217,9 +217,31 @@ def test_a_line_torn_by_a_kill_is_no_tampering(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40])
     assert len(read(tmp_path)) == 1
-    path.write_bytes(whole + whole[:40])
+    assert path.read_bytes() == whole + whole[:40]  # who reads writes nothing
     add(tmp_path, 1, Outcome.GO)
     assert len(read(tmp_path)) == 2
+
+
+def test_a_last_line_that_only_lacks_its_end_counts(tmp_path: Path) -> None:
+    rows = [add(tmp_path, 0, Outcome.GO), add(tmp_path, 1, Outcome.STOP)]
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))  # as editors leave a file that they saved
+    before = path.read_bytes()
+    assert read(tmp_path) == rows
+    assert path.read_bytes() == before
+    rows.append(add(tmp_path, 1, Outcome.GO))
+    assert read(tmp_path) == rows
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG", b"[1, 2", "ledger\n".encode("utf-16")])
+def test_a_file_that_is_no_ledger_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"ledger\.jsonl"):
+        read(tmp_path)
+    with pytest.raises(UserError, match=r"ledger\.jsonl"):
+        add(tmp_path, 0, Outcome.GO)
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("line", ["{}", '{"event": "guessed"}', "[]", '{"event": "decided", "alpha": NaN}'])

@@ -151,6 +151,41 @@ def test_score_files_that_changed_places_are_refused(verdict: Path) -> None:
     assert caught.value.seen == "rows of experiment-s0 in the file of control-s0"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("steps", None), ("steps", "10"), ("steps", 2.5), ("steps", True), ("last_loss", []), ("first_loss", 10**400),
+     ("forecast_vram_gib", None), ("peak_vram_gib", {})],
+)  # fmt: skip
+def test_a_training_that_tells_no_numbers_is_damaged(verdict: Path, name: str, value: object) -> None:
+    path = verdict.parent / folder.ARMS / "control-s0" / "result.json"
+    path.write_text(json.dumps(RESULT | {name: value}))
+    with pytest.raises(UserError, match="damaged") as caught:
+        evidence.read(verdict.parent, 3)
+    assert caught.value.seen == f"{name} is no number"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("leaks", 0), ("counts", None), ("counts", {"python": 3}), ("files", []), ("files", {"test.jsonl": {}}),
+     ("fresh", {}), ("evaluation_prompts_sha256", "a")],
+)  # fmt: skip
+def test_a_manifest_of_other_types_is_damaged(verdict: Path, name: str, value: object) -> None:
+    path = verdict.parent / folder.DATA / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    for look in (evidence.read, evidence.built):
+        with pytest.raises(UserError, match="damaged") as caught:
+            look(verdict.parent, 3)
+        assert name in caught.value.seen
+
+
+@pytest.mark.parametrize("stage", [-1, 5, 10**30])
+def test_a_verdict_on_a_stage_that_there_is_not_is_refused(verdict: Path, stage: int) -> None:
+    verdict.write_text(verdict.read_text().replace('"stage": 3', f'"stage": {stage}'))
+    for look in (read_verdict, recompute):
+        with pytest.raises(UserError, match="not a verdict"):
+            look(verdict)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stage": 3}'])
 def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "verdict.json").write_text(text)

@@ -62,8 +62,9 @@ def read_scores(path: Path, *, metrics: Sequence[str] | None = None) -> Iterator
 
     Raises:
         UserError: no id column, no metric, NaN or infinities, values outside [0, 1], all with `file:line` (`row` in
-            JSON); of a file of ours when the first fault is met.
+            JSON); of a file of ours when the first fault is met. Or it is a pipe.
     """
+    jsonl.refuse_stream(path)
     if path.suffix.lower() in (".jsonl", ".json") and _ours(path):
         yield from (score for _, score in jsonl.each(Score, path))
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sluicegate.errors import UserError, UserErrors
-from sluicegate.jsonl import FAULTS_SHOWN, read_text
+from sluicegate.jsonl import FAULTS_SHOWN, read_text, refuse_stream
 from sluicegate.records import Sample, digest
 
 SPELLINGS = {"intent": "prompt", "yaml": "completion"}
@@ -42,7 +42,7 @@ def read_samples(path: Path) -> list[Sample]:
     the same file gives the same ids on every machine.
 
     Raises:
-        UserError: missing, unreadable, empty, not UTF-8.
+        UserError: missing, unreadable, a pipe, empty, not UTF-8.
         UserErrors: every bad line (the first 10 shown) with its number.
     """
     return [sample for _, sample in read_lines(path)]
@@ -51,6 +51,7 @@ def read_samples(path: Path) -> list[Sample]:
 def read_lines(path: Path) -> list[tuple[int, Sample]]:
     """As `read_samples`, each sample with the number of the line that it begins on."""
     path = Path(path)
+    refuse_stream(path)
     _refuse_wide_text(path)
     samples, faults = _read(read_text(path))
     if faults:
@@ -105,10 +106,11 @@ def _read(text: str) -> tuple[list[tuple[int, Sample]], list[Fault]]:
 
 def _refuse_wide_text(path: Path) -> None:
     """UTF-16 would be taken for a stray byte, or without its mark for text full of NULs: name it instead."""
-    if not path.is_file():
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4)
+    except OSError:  # who reads all of it has the words for that
         return
-    with path.open("rb") as stream:
-        head = stream.read(4)
     if head[:2] in UTF16 or b"\0" in head:
         raise UserError(
             f"{path}:1: not UTF-8",

@@ -72,6 +72,8 @@ def read_note(out: Path) -> Note | None:
     Raises:
         UserError: it is damaged.
     """
+    if not out.name:  # `.` or `/`: no score file
+        return None
     path = out.with_name(out.name + NOTE)
     if not path.exists():
         return None

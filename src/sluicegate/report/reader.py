@@ -13,7 +13,9 @@ from sluicegate.jsonl import explain
 from sluicegate.report.clean import one_line
 
 Value = TypeVar("Value")
-FAULTS = (UserError, ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError)
+FAULTS = (
+    UserError, ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, OverflowError,
+)  # fmt: skip
 """What a malformed file can raise on its way into a record."""
 
 

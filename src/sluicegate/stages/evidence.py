@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sluicegate import compare, folder, jsonl, judge, stats, study
 from sluicegate.compare import Contrast
 from sluicegate.data.content import duplicates
+from sluicegate.data.manifest import File
 from sluicegate.data.reader import read_samples
 from sluicegate.errors import UserError
 from sluicegate.evaluate.unconfined import has_leave
@@ -33,6 +34,10 @@ RESULT_FIELDS = (
     "steps", "first_loss", "last_loss", "loaded_in_4bit", "why_4bit", "peak_vram_gib", "forecast_vram_gib",
 )  # fmt: skip
 """What the criteria read of a result.json."""
+MEASURED = ("steps", "first_loss", "last_loss", "peak_vram_gib", "forecast_vram_gib")
+"""Those of them that are numbers."""
+LARGEST = 10**300
+"""A whole number below it can be a float."""
 FAILURE, PREFLIGHT, TRACKING = "failure.json", "preflight.jsonl", "tracking.json"
 
 
@@ -145,8 +150,7 @@ def built(attempt: Path, number: int) -> Evidence:
         UserError: as `read`.
     """
     data = attempt / folder.DATA
-    manifest = _json(data / "manifest.json") or {}
-    _refuse_altered(data, manifest)
+    manifest = _manifest(data)
     return replace(at_entry(attempt, number), manifest=manifest, repeated=_repeated(data / "test.jsonl"))
 
 
@@ -160,7 +164,7 @@ def read(attempt: Path, number: int) -> Evidence:
     plan = resolve(the_study, number)
     try:
         return _read(attempt, the_study, plan)
-    except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as fault:
         raise UserError(
             f"{attempt}: evidence cannot be read", wanted="files as the stage wrote them", seen=str(fault)
         ) from None
@@ -168,8 +172,7 @@ def read(attempt: Path, number: int) -> Evidence:
 
 def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
     names = [model.name for model in plan.models]
-    manifest = _json(attempt / folder.DATA / "manifest.json") or {}
-    _refuse_altered(attempt / folder.DATA, manifest)
+    manifest = _manifest(attempt / folder.DATA)
     scores = {name: _scores(attempt / folder.SCORES / f"{name}.jsonl", name, the_study.primary) for name in names}
     notes = {name: judge.read_note(attempt / folder.SCORES / f"{name}.jsonl") for name in names}
     judges = {name: note for name, note in notes.items() if note}
@@ -198,6 +201,36 @@ def _read(attempt: Path, the_study: Study, plan: Plan) -> Evidence:
         unsent=(_json(attempt / TRACKING) or {}).get("unsent", {}),
         seconds=folder.Steps(attempt / "steps.json").seconds(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    items: int
+    reused: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The types of what is read of a manifest; it may tell of more, and of less."""
+
+    files: Mapping[str, File] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    leaks: list[Any] | None = None
+    fresh: _Fresh | None = None
+    evaluation_prompts_sha256: Mapping[str, str] = field(default_factory=dict)
+    duplicates: list[Any] = field(default_factory=list)
+
+
+def _manifest(data: Path) -> dict[str, Any]:
+    """The manifest of a data folder, empty where there is none, of files that are what it says of them."""
+    path = data / "manifest.json"
+    found = _json(path) or {}
+    try:
+        from_json(_Manifest, json.dumps(found))
+    except ValidationError as fault:
+        raise _damaged(path, jsonl.explain(fault)[:200]) from None
+    _refuse_altered(data, found)
+    return found
 
 
 def _refuse_altered(data: Path, manifest: Mapping[str, Any]) -> None:
@@ -233,7 +266,18 @@ def _result(path: Path) -> dict[str, Any] | None:
     row = _json(path)
     if row is not None and (missing := [name for name in RESULT_FIELDS if name not in row]):
         raise _damaged(path, f"no {', '.join(missing)}")
+    if row is not None and (odd := [name for name in MEASURED if not _is_measured(name, row[name])]):
+        raise _damaged(path, f"{odd[0]} is no number")
     return row
+
+
+def _is_measured(name: str, value: Any) -> bool:
+    """Whether it is a number that a float holds, or none of a GPU that was not there; steps are whole."""
+    if value is None:
+        return name == "peak_vram_gib"
+    if isinstance(value, float):
+        return name != "steps"
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _comparisons(path: Path) -> tuple[Comparison, ...]:

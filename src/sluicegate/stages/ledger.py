@@ -22,7 +22,7 @@ from filelock import FileLock
 from pydantic import ConfigDict, Discriminator
 
 from sluicegate.errors import UserError
-from sluicegate.jsonl import Journal, cut_torn_line, read, read_text, sha256, unwritable
+from sluicegate.jsonl import Journal, end_whole_line, read, read_text, sha256
 from sluicegate.records import Outcome, Verdict, digest, from_json, to_dict
 
 FIRST = "0" * 64
@@ -121,18 +121,15 @@ def line_sha256(line: Line) -> str:
 
 
 def read_lines(path: Path, study: str) -> list[Line]:
-    """All lines, the chain verified; none where there is no ledger. A last line torn by a kill is cut off.
+    """All lines, the chain verified; none where there is no ledger.
+
+    Nothing is written: a last line torn by a kill is passed over, and one that only lacks its end counts.
 
     Raises:
         UserError: the chain is broken, with the line; the ledger is another study's; its times run backwards; or
-            the file is a folder or cannot be mended.
+            the file cannot be read.
     """
-    try:
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            cut_torn_line(path)
-    except OSError as fault:
-        raise unwritable(path, fault) from None
-    lines = read(_READ, path) if path.exists() else []
+    lines = read(_READ, path, torn=True) if path.exists() else []
     expected, earlier = FIRST, ""
     for number, line in enumerate(lines, start=1):
         if line.previous != expected:
@@ -172,6 +169,8 @@ def _tampered(where: str, wanted: str, seen: str) -> UserError:
 def append(path: Path, line: Kind, *, now: datetime | None = None) -> Kind:
     """Add a line, chained and dated; one that says what the attempt's last line of its kind says is not added again.
 
+    A last line torn by a kill is cut off.
+
     Raises:
         UserError: as `read_lines`; or the clock stands before the newest line.
     """
@@ -183,6 +182,7 @@ def append(path: Path, line: Kind, *, now: datetime | None = None) -> Kind:
         linked = replace(
             line, previous=line_sha256(lines[-1]) if lines else FIRST, time=_time(lines, path, now or datetime.now(UTC))
         )
+        end_whole_line(_READ, path)
         with Journal(path) as journal:
             journal.append(linked)
     return linked

@@ -19,6 +19,7 @@ from sluicegate.errors import UserError
 from sluicegate.records import Comparison, Verdict, from_json, to_dict, to_json
 from sluicegate.stages import evidence, gate, ledger, register
 from sluicegate.stages.evidence import Evidence, contrast_files
+from sluicegate.stages.plan import STAGES
 from sluicegate.stages.steps import Asked, comparison, contrasts
 
 LEDGER = "ledger.jsonl"
@@ -48,13 +49,16 @@ def read_verdict(path: Path) -> tuple[Path, Verdict]:
     """
     path = path / folder.VERDICT if path.is_dir() else path
     try:
-        return path, from_json(Verdict, jsonl.read_text(path))
+        verdict = from_json(Verdict, jsonl.read_text(path))
     except ValidationError as fault:
-        raise UserError(
-            f"{path}: not a verdict",
-            wanted="runs/<study>/stage<N>-<time>/verdict.json",
-            seen=jsonl.explain(fault),
-        ) from None
+        raise _no_verdict(path, jsonl.explain(fault)) from None
+    if verdict.stage not in range(len(STAGES)):
+        raise _no_verdict(path, f"a stage that there is not, of 0 to {len(STAGES) - 1}")
+    return path, verdict
+
+
+def _no_verdict(path: Path, seen: str) -> UserError:
+    return UserError(f"{path}: not a verdict", wanted="runs/<study>/stage<N>-<time>/verdict.json", seen=seen)
 
 
 def as_text(verdict: Verdict) -> str:

@@ -195,6 +195,7 @@ def test_one_imported_file_is_split(tmp_path: Path) -> None:
         ({}, "where do the manifests come from"),
         ({"synthesize": 9, "imported": [Path("a.json")]}, "where do the manifests come from"),
         ({"synthesize": 0}, "too few"),
+        ({"synthesize": 10**400}, "too many"),
         ({"synthesize": 9, "intents": 0}, "--intents 0"),
         ({"synthesize": 9, "intents": 6}, "--intents 6"),
         ({"synthesize": 9, "depth": -1}, "--depth -1"),

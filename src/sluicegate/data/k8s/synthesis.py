@@ -14,6 +14,8 @@ from sluicegate.errors import UserError
 from sluicegate.k8s.validity import validity
 
 LICENCE = "Apache-2.0"
+MOST = 1_000_000
+"""Manifests, as a study's source may make."""
 TRIES = 5
 """Manifests that are made for each one that is wanted, at most."""
 TRIES_FOR_SHORT = 50
@@ -44,10 +46,13 @@ def synthesise(count: int, seed: int, make: Make | None = None, *, longest: int 
         longest: characters that one may have; None for any. Longer ones are left out.
 
     Raises:
-        UserError: fewer than 1, or more than the grammar has to offer.
+        UserError: fewer than 1, more than `MOST`, or more than the grammar has to offer.
     """
     if count < 1:
         raise UserError("--synthesize: too few", wanted="1 or more", seen=str(count))
+    if count > MOST:
+        seen = f"a number of {len(str(count))} digits"
+        raise UserError("--synthesize: too many", wanted=f"{MOST:,} or fewer", seen=seen)
     grammar = make or _grammar()
     index, left_out = Index(), Counter[str]()
     drafts: list[Draft] = []

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from sluicegate import folder, study
-from sluicegate.errors import UserError
 from sluicegate.jsonl import read_text, write_text
 from sluicegate.records import from_json, to_json
 from sluicegate.stages.budget import machine_dollars
 from sluicegate.stages.forecast import earlier
 from sluicegate.stages.forecast.cost import DIGITS, GIB, HOUR
 from sluicegate.stages.forecast.counts import calls_an_answer
+from sluicegate.stages.forecast.earlier import FAULTS
 from sluicegate.stages.forecast.machines import VERBS
 from sluicegate.stages.forecast.records import Forecast
 from sluicegate.stages.plan import resolve
 from sluicegate.study import Study
 
 FILE = "forecast.json"
-FAULTS = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 Read = TypeVar("Read")
 
 

@@ -18,7 +18,7 @@ from sluicegate.records import Comparison
 from sluicegate.report.clean import one_line
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import priors
-from sluicegate.stages.forecast.earlier import Attempt, read
+from sluicegate.stages.forecast.earlier import FAULTS, Attempt, read
 from sluicegate.stages.plan import Plan
 from sluicegate.study import Study
 
@@ -219,7 +219,7 @@ def before(runs: Path | None, name: str, number: int) -> Measured:
         for path in reversed(folder.attempts(runs, name, stage)):
             try:
                 attempt = read(path, stage)
-            except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+            except FAULTS as fault:
                 seen = fault.what if isinstance(fault, UserError) else f"{type(fault).__name__}: {fault}"
                 notes.append(f"{path.name} is left out of the forecast: {one_line(seen, 160)}")
                 continue

@@ -23,7 +23,7 @@ from sluicegate.report.clean import one_line
 from sluicegate.settings import WHOLE_KINDS, TrainSettings, faults_of
 from sluicegate.stages.forecast.span import NOTHING, Span, exactly
 from sluicegate.stages.plan import Plan
-from sluicegate.stages.steps import source_files
+from sluicegate.stages.steps import environment, source_files
 from sluicegate.study import Study
 from sluicegate.train.batches import supervised_samples
 
@@ -213,10 +213,11 @@ def settings_of(plan: Plan, arm: str) -> TrainSettings:
         UserErrors: values that training would refuse.
     """
     own = {name: field.default for name, field in TrainSettings.model_fields.items() if not field.is_required()}
-    if str(plan.train[arm].get("model_kind")) in WHOLE_KINDS:
+    told = {name.lower(): text for name, text in environment(plan.train[arm]).items() if text}
+    if told.get("model_kind") in WHOLE_KINDS:
         del own["lora_r"]
     try:
-        return TrainSettings(**{**own, **plan.train[arm]}, dataset_path=Path(__file__))
+        return TrainSettings(**{**own, **told}, dataset_path=Path(__file__))
     except ValidationError as fault:
         raise faults_of(TrainSettings, fault, {}) from None
 
