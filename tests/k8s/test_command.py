@@ -228,6 +228,20 @@ def test_a_file_that_is_not_read_to_its_end_is_not_copied(k8s: Run) -> None:
     assert k8s("check", "a.yaml")[0] == 10
 
 
+@pytest.mark.parametrize("options", [("--out", "out"), ("--in-place",)], ids=["out", "in-place"])
+def test_a_file_that_is_too_large_is_left_and_the_others_are_mended(k8s: Run, options: tuple[str, ...]) -> None:
+    Path("in").mkdir()
+    Path("in/a.yaml").write_bytes(GOOD.read_bytes().replace(b"runAsNonRoot: true", b"runAsNonRoot: false"))
+    large = BAD.read_bytes() + b"# " + b"x" * 1_000_000
+    Path("in/large.yaml").write_bytes(large)
+    code, out, err = k8s("check", "--fix", "in", *options)
+    assert (code, out) == (10, "")
+    assert "in/large.yaml: too large, left as it is; at most 1,000,000 bytes are copied" in err.splitlines()
+    assert Path("in/large.yaml").read_bytes() == large
+    assert b"runAsNonRoot: true" in Path("out/a.yaml" if "--out" in options else "in/a.yaml").read_bytes()
+    assert [path.name for path in Path("out").rglob("*")] == (["a.yaml"] if "--out" in options else [])
+
+
 def test_in_place_keeps_links_and_who_may_read(k8s: Run) -> None:
     Path("a.yaml").write_bytes(BAD.read_bytes())
     Path("a.yaml").chmod(0o640)

@@ -60,6 +60,7 @@ BASES: dict[str, Body] = {
         "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/data"}
     }),
     "ResourceQuota": named("v1", "ResourceQuota", spec={"hard": {"pods": "4"}}),
+    "LimitRange": named("v1", "LimitRange", spec={"limits": [{"type": "Container", "max": {"cpu": "2"}}]}),
     "HorizontalPodAutoscaler": named("autoscaling/v2", "HorizontalPodAutoscaler", spec={
         "maxReplicas": 4, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}
     }),
@@ -78,6 +79,17 @@ BASES: dict[str, Body] = {
 WEB = "spec.containers.0."
 TEMPLATE_POD = "spec.template.spec."
 PROBE = {"httpGet": {"port": 80}}
+TOKEN = "kubernetes.io/service-account-token"
+NODES = "spec.affinity.nodeAffinity."
+REQUIRED, PREFERRED = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+NO_VALUES = {"matchExpressions": [{"key": "a", "operator": "In"}]}
+SOME_VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+USED = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+RAW = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "0"}}
+DOWN = "spec.behavior.scaleDown"
 EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
     # rule → base, changes that it accepts, changes that it does not, where
     "object-name": [
@@ -219,6 +231,8 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("Pod", {WEB + "resources": {"limits": {"a.b/c": 2}, "requests": {"a.b/c": 2}}},
          {WEB + "resources": {"limits": {"a.b/c": 2}, "requests": {"a.b/c": 1}}},
          "spec.containers[0].resources.requests['a.b/c']"),
+        ("Pod", {WEB + "resources": {"limits": {"a.b/c": 2}}}, {WEB + "resources": {"requests": {"a.b/c": 1}}},
+         "spec.containers[0].resources.limits['a.b/c']"),
     ],
     "volume-size": [
         ("Pod", {"spec.volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}]},
@@ -242,6 +256,10 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("Pod", {"spec.volumes": [{"name": "a", "secret": {"secretName": "b"}}]}, {"spec.volumes": [{"name": "a",
          "secret": {}}]},
          "spec.volumes[0].secret.secretName"),
+        ("Pod", {"spec.volumes": [{"name": "a", "hostPath": {"path": "/a..b"}}]},
+         {"spec.volumes": [{"name": "a", "hostPath": {"path": "/a/../b"}}]}, "spec.volumes[0].hostPath.path"),
+        ("Pod", {"spec.volumes": [{"name": "a", "nfs": {"server": "b", "path": "/c"}}]},
+         {"spec.volumes": [{"name": "a", "nfs": {"server": "b", "path": "c"}}]}, "spec.volumes[0].nfs.path"),
     ],
     "volume-mount": [
         ("Pod", {"spec.volumes": [{"name": "a"}], WEB + "volumeMounts": [{"name": "a", "mountPath": "/a"}]},
@@ -273,6 +291,83 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("Pod", {"spec.volumes": [{"name": "a", "projected": {"sources": [{"configMap": {"name": "b"}}]}}]},
          {"spec.volumes": [{"name": "a", "projected": {"sources": [{}]}}]}, "spec.volumes[0].projected.sources[0]"),
     ],
+    "persistent-source": [
+        ("PersistentVolume", {"spec.hostPath": GONE, "spec.nfs": {"server": "a", "path": "/b"}},
+         {"spec.hostPath": GONE}, "spec"),
+        ("PersistentVolume", {}, {"spec.nfs": {"server": "a", "path": "/b"}}, "spec"),
+        ("PersistentVolume", {}, {"spec.hostPath.path": "/a/../b"}, "spec.hostPath.path"),
+        ("PersistentVolume", {}, {"spec.hostPath": GONE, "spec.nfs": {"server": "a", "path": "b"}}, "spec.nfs.path"),
+        ("PersistentVolume",
+         {"spec.hostPath": GONE, "spec.local": {"path": "/a"},
+          "spec.nodeAffinity": {"required": {"nodeSelectorTerms": [SOME_VALUES]}}},
+         {"spec.hostPath": GONE, "spec.local": {"path": "/a"}}, "spec.nodeAffinity.required"),
+    ],
+    "user-id": [
+        ("Pod", {"spec.securityContext": {"runAsUser": 0, "fsGroup": 2147483647, "supplementalGroups": [1]}},
+         {"spec.securityContext": {"runAsUser": -1}}, "spec.securityContext.runAsUser"),
+        ("Pod", {WEB + "securityContext": {"runAsGroup": 1}}, {WEB + "securityContext": {"runAsGroup": -1}},
+         "spec.containers[0].securityContext.runAsGroup"),
+        ("Deployment", {}, {TEMPLATE_POD + "securityContext": {"fsGroup": 2147483648}},
+         "spec.template.spec.securityContext.fsGroup"),
+        ("Pod", {}, {"spec.securityContext": {"supplementalGroups": [1, -1]}},
+         "spec.securityContext.supplementalGroups[1]"),
+    ],
+    "file-mode": [
+        ("Pod", {"spec.volumes": [{"name": "a", "secret": {"secretName": "b", "defaultMode": 0o777}}]},
+         {"spec.volumes": [{"name": "a", "secret": {"secretName": "b", "defaultMode": 644}}]},
+         "spec.volumes[0].secret.defaultMode"),
+        ("Pod", {}, {"spec.volumes": [{"name": "a", "configMap": {"name": "b", "items": [{"key": "c", "path": "d",
+         "mode": 755}]}}]},
+         "spec.volumes[0].configMap.items[0].mode"),
+        ("Pod", {}, {"spec.volumes": [{"name": "a", "projected": {"defaultMode": 644, "sources": []}}]},
+         "spec.volumes[0].projected.defaultMode"),
+    ],
+    "pod-name": [
+        ("Pod", {"spec.serviceAccountName": "a.b", "spec.hostname": "a", "spec.priorityClassName": ""},
+         {"spec.serviceAccountName": "my_account"}, "spec.serviceAccountName"),
+        ("Deployment", {}, {TEMPLATE_POD + "hostname": "a.b"}, "spec.template.spec.hostname"),
+    ],
+    "environment-source": [
+        ("Pod", {WEB + "envFrom": [{"prefix": "A_", "configMapRef": {"name": "b"}}]}, {WEB + "envFrom": [{}]},
+         "spec.containers[0].envFrom[0]"),
+        ("Pod", {}, {WEB + "envFrom": [{"configMapRef": {"name": "b"}, "secretRef": {"name": "b"}}]},
+         "spec.containers[0].envFrom[0]"),
+        ("Pod", {}, {WEB + "envFrom": [{"secretRef": {}}]}, "spec.containers[0].envFrom[0].secretRef.name"),
+    ],
+    "node-selector": [
+        ("Pod", {"spec.nodeSelector": {"kubernetes.io/os": "linux"}}, {"spec.nodeSelector": {"disk": "ssd or not"}},
+         "spec.nodeSelector.disk"),
+        ("Pod", {}, {"spec.nodeSelector": {"a b": "c"}}, "spec.nodeSelector['a b']"),
+    ],
+    "node-affinity": [
+        ("Pod", {NODES + REQUIRED: {"nodeSelectorTerms": [SOME_VALUES]}}, {NODES + REQUIRED: {"nodeSelectorTerms": []}},
+         f"{NODES}{REQUIRED}.nodeSelectorTerms"),
+        ("Pod", {NODES + PREFERRED: [{"weight": 1, "preference": SOME_VALUES}]},
+         {NODES + PREFERRED: [{"weight": 1, "preference": NO_VALUES}]},
+         f"{NODES}{PREFERRED}[0].preference.matchExpressions[0].values"),
+        ("Pod", {}, {NODES + REQUIRED: {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["true"]}]}]}},
+         f"{NODES}{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0].values"),
+        ("Pod", {}, {NODES + REQUIRED: {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1", "2"]}]}]}},
+         f"{NODES}{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0].values"),
+    ],
+    "preference": [
+        ("Pod", {NODES + PREFERRED: [{"weight": 100, "preference": SOME_VALUES}]},
+         {NODES + PREFERRED: [{"weight": 0, "preference": SOME_VALUES}]}, f"{NODES}{PREFERRED}[0].weight"),
+        ("Pod", {}, {f"spec.affinity.podAntiAffinity.{PREFERRED}": [{"weight": 1,
+         "podAffinityTerm": {"topologyKey": ""}}]},
+         f"spec.affinity.podAntiAffinity.{PREFERRED}[0].podAffinityTerm.topologyKey"),
+    ],
+    "pod-selector": [
+        ("Pod", {f"spec.affinity.podAffinity.{REQUIRED}": [{"topologyKey": "a", "labelSelector": SOME_VALUES}]},
+         {f"spec.affinity.podAffinity.{REQUIRED}": [{"topologyKey": "a", "labelSelector": NO_VALUES}]},
+         f"spec.affinity.podAffinity.{REQUIRED}[0].labelSelector.matchExpressions[0].values"),
+        ("Pod", {},
+         {"spec.topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule",
+          "labelSelector": NO_VALUES}]},
+         "spec.topologySpreadConstraints[0].labelSelector.matchExpressions[0].values"),
+    ],
     "claim-template": [
         ("StatefulSet", {"spec.volumeClaimTemplates": [{"metadata": {"name": "b"}, "spec": CLAIM}]},
          {"spec.volumeClaimTemplates": [{"metadata": {}, "spec": CLAIM}]},
@@ -294,6 +389,15 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("PersistentVolume", {"spec.persistentVolumeReclaimPolicy": ""}, {"spec.persistentVolumeReclaimPolicy": "Keep"},
          "spec.persistentVolumeReclaimPolicy"),
         ("PersistentVolumeClaim", {}, {"spec.volumeMode": ""}, "spec.volumeMode"),
+        ("PodDisruptionBudget", {"spec.unhealthyPodEvictionPolicy": "AlwaysAllow"},
+         {"spec.unhealthyPodEvictionPolicy": "Always"}, "spec.unhealthyPodEvictionPolicy"),
+        ("HorizontalPodAutoscaler", {DOWN: {"selectPolicy": "Disabled"}}, {DOWN: {"selectPolicy": "None"}},
+         f"{DOWN}.selectPolicy"),
+        ("PersistentVolume", {"spec.hostPath.type": "Directory"}, {"spec.hostPath.type": "Folder"},
+         "spec.hostPath.type"),
+        ("StatefulSet", {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}},
+         {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Keep"}},
+         "spec.persistentVolumeClaimRetentionPolicy.whenDeleted"),
     ],
     "pod-choice": [
         ("Pod", {WEB + "imagePullPolicy": "Never"}, {WEB + "imagePullPolicy": "never"},
@@ -304,6 +408,8 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
          WEB + "ports": [{"containerPort": 1, "protocol": ""}],
          WEB + "livenessProbe": {"httpGet": {"port": 1, "scheme": ""}}},
          {"spec.preemptionPolicy": ""}, "spec.preemptionPolicy"),
+        ("Pod", {"spec.volumes": [{"name": "a", "emptyDir": {"medium": "HugePages-32Mi"}}]},
+         {"spec.volumes": [{"name": "a", "emptyDir": {"medium": "HugePages-big"}}]}, "spec.volumes[0].emptyDir.medium"),
     ],
     "restart-policy": [
         ("Job", {}, {TEMPLATE_POD + "restartPolicy": GONE}, "spec.template.spec.restartPolicy"),
@@ -347,10 +453,61 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
          {"spec.strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}}}, "spec.strategy.rollingUpdate"),
         ("Deployment", {"spec.strategy": {"type": "Recreate"}},
          {"spec.strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}}, "spec.strategy.rollingUpdate"),
+        ("Deployment", {"spec.minReadySeconds": 9, "spec.progressDeadlineSeconds": 10},
+         {"spec.minReadySeconds": 10, "spec.progressDeadlineSeconds": 10}, "spec.progressDeadlineSeconds"),
     ],
     "autoscaler": [
         ("HorizontalPodAutoscaler", {"spec.minReplicas": 4}, {"spec.minReplicas": 5}, "spec.minReplicas"),
         ("HorizontalPodAutoscaler", {}, {"spec.maxReplicas": 0}, "spec.maxReplicas"),
+    ],
+    "metric": [
+        ("HorizontalPodAutoscaler", {"spec.metrics": [{"type": "Resource", "resource": USED}]},
+         {"spec.metrics": [{"type": "Resource"}]}, "spec.metrics[0].resource"),
+        ("HorizontalPodAutoscaler",
+         {"spec.metrics": [{"type": "Object", "object": {"metric": {"name": "a"}, "describedObject": {"kind": "A",
+          "name": "a"}, "target": {"type": "Value", "value": "10"}}}]},
+         {"spec.metrics": [{"type": "Resource", "resource": USED, "pods": {"metric": {"name": "a"},
+          "target": {"type": "AverageValue", "averageValue": "1"}}}]}, "spec.metrics[0].pods"),
+        ("HorizontalPodAutoscaler", {},
+         {"spec.metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}}]},
+         "spec.metrics[0].resource.target"),
+        ("HorizontalPodAutoscaler", {}, {"spec.metrics": [{"type": "Resource", "resource": RAW}]},
+         "spec.metrics[0].resource.target.averageValue"),
+        ("HorizontalPodAutoscaler", {},
+         {"spec.metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Percent",
+          "averageUtilization": 50}}}]}, "spec.metrics[0].resource.target.type"),
+    ],
+    "scaling": [
+        ("HorizontalPodAutoscaler", {DOWN: {"stabilizationWindowSeconds": 3600}},
+         {DOWN: {"stabilizationWindowSeconds": 3601}}, f"{DOWN}.stabilizationWindowSeconds"),
+        ("HorizontalPodAutoscaler", {DOWN: {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 1800}]}},
+         {DOWN: {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 0}]}}, f"{DOWN}.policies[0].periodSeconds"),
+        ("HorizontalPodAutoscaler", {}, {DOWN: {"policies": []}}, f"{DOWN}.policies"),
+    ],
+    "share-of-all": [
+        ("PodDisruptionBudget", {"spec.minAvailable": "100%"}, {"spec.minAvailable": "101%"}, "spec.minAvailable"),
+        ("Deployment", {"spec.strategy": {"rollingUpdate": {"maxSurge": "200%"}}},
+         {"spec.strategy": {"rollingUpdate": {"maxUnavailable": "200%"}}},
+         "spec.strategy.rollingUpdate.maxUnavailable"),
+    ],
+    "completions": [
+        ("Job", {"spec.completionMode": "Indexed", "spec.completions": 2}, {"spec.completionMode": "Indexed"},
+         "spec.completions"),
+        ("CronJob", {}, {"spec.jobTemplate.spec.completionMode": "Indexed"}, "spec.jobTemplate.spec.completions"),
+    ],
+    "limit-range": [
+        ("LimitRange", {"spec.limits.0.default": {"cpu": "2000m"}}, {"spec.limits.0.default": {"cpu": "2001m"}},
+         "spec.limits[0].default.cpu"),
+        ("LimitRange", {"spec.limits.0.min": {"cpu": "1", "memory": "4Gi"}}, {"spec.limits.0.min": {"cpu": "3"}},
+         "spec.limits[0].min.cpu"),
+        ("LimitRange", {"spec.limits.0.type": "Pod"},
+         {"spec.limits.0.type": "Pod", "spec.limits.0.default": {"cpu": "1"}}, "spec.limits[0].default"),
+    ],
+    "rollout-daemon": [
+        ("DaemonSet", {"spec.updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}},
+         {"spec.updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}}, "spec.updateStrategy.rollingUpdate"),
+        ("DaemonSet", {}, {"spec.updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": "10%"}}},
+         "spec.updateStrategy.rollingUpdate"),
     ],
     "disruption-budget": [("PodDisruptionBudget", {}, {"spec.maxUnavailable": 1}, "spec.maxUnavailable")],
     "schedule": [
@@ -371,6 +528,16 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
          "spec.ports[0].nodePort"),
         ("Service", {"spec.type": ""}, {"spec.type": "", "spec.ports.0.nodePort": 30000}, "spec.ports[0].nodePort"),
     ],
+    "service-address": [
+        ("Service", {"spec.clusterIP": "10.0.0.1"}, {"spec.clusterIP": "10.0.0"}, "spec.clusterIP"),
+        ("Service", {"spec.externalIPs": ["fd00::1"], "spec.externalTrafficPolicy": "Local"},
+         {"spec.externalTrafficPolicy": "Local"}, "spec.externalTrafficPolicy"),
+        ("Service", {"spec.type": "LoadBalancer", "spec.loadBalancerSourceRanges": ["10.0.0.0/8"]},
+         {"spec.type": "LoadBalancer", "spec.loadBalancerSourceRanges": ["10.0.0.1"]},
+         "spec.loadBalancerSourceRanges[0]"),
+        ("Service", {}, {"spec.loadBalancerSourceRanges": ["10.0.0.0/8"]}, "spec.loadBalancerSourceRanges"),
+        ("Service", {}, {"spec.externalIPs": ["a.example"]}, "spec.externalIPs[0]"),
+    ],
     "service-selector": [("Service", {"spec.selector": {"a/b": "c"}}, {"spec.selector": {"a": "b c"}},
     "spec.selector.a")],
     "ingress-path": [
@@ -382,11 +549,17 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("Ingress", {"spec.rules.0.http.paths.0.backend.service.port": {"name": "http"}},
          {"spec.rules.0.http.paths.0.backend.service.port": {}}, "spec.rules[0].http.paths[0].backend.service.port"),
         ("Ingress", {"spec": {"defaultBackend": BACKEND}}, {"spec": {}}, "spec"),
+        ("Ingress", {"spec.rules.0": {"host": "a.example"}}, {"spec.rules.0.http.paths": []},
+         "spec.rules[0].http.paths"),
+        ("Ingress", {}, {"spec.rules.0.http.paths.0.backend.service.name": "a_b"},
+         "spec.rules[0].http.paths[0].backend.service.name"),
     ],
     "ingress-host": [
         ("Ingress", {"spec.rules.0.host": "*.a.example"}, {"spec.rules.0.host": "https://a.example"},
          "spec.rules[0].host"),
         ("Ingress", {}, {"spec.rules.0.host": "10.0.0.1"}, "spec.rules[0].host"),
+        ("Ingress", {"spec.tls": [{"hosts": ["*.a.example"], "secretName": "a"}]},
+         {"spec.tls": [{"hosts": ["https://a.example"]}]}, "spec.tls[0].hosts[0]"),
     ],
     "policy-port": [
         ("NetworkPolicy", {"spec.ingress.0.ports.0.endPort": 81}, {"spec.ingress.0.ports.0.endPort": 79},
@@ -410,6 +583,20 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("Secret", {"type": "kubernetes.io/ssh-auth", "data": {"ssh-privatekey": "YQ=="}},
          {"type": "kubernetes.io/ssh-auth"},
          "data.ssh-privatekey"),
+        ("Secret", {"type": "kubernetes.io/basic-auth", "stringData": {"username": ""}},
+         {"type": "kubernetes.io/basic-auth"}, "data"),
+        ("Secret", {"type": TOKEN, "metadata.annotations": {"kubernetes.io/service-account.name": "a"}},
+         {"type": TOKEN}, "metadata.annotations['kubernetes.io/service-account.name']"),
+    ],
+    "registry": [
+        ("Secret", {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "e30="}},
+         {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "YQ=="}},
+         "data['.dockerconfigjson']"),
+        ("Secret",
+         {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "YQ=="},
+          "stringData": {".dockerconfigjson": "{}"}},
+         {"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "user:word"}},
+         "stringData['.dockerconfigjson']"),
     ],
     "role-ref": [("RoleBinding", {"roleRef.kind": "ClusterRole"}, {"roleRef.kind": "User"}, "roleRef.kind")],
     "subject": [
@@ -425,6 +612,9 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("PersistentVolumeClaim", {"spec.accessModes": ["ReadWriteOncePod"]}, {"spec.accessModes": []},
          "spec.accessModes"),
         ("PersistentVolumeClaim", {}, {"spec.accessModes": ["ReadWriteOncePod", "ReadOnlyMany"]}, "spec.accessModes"),
+        ("StatefulSet", {"spec.volumeClaimTemplates": [{"metadata": {"name": "b"}, "spec": CLAIM}]},
+         {"spec.volumeClaimTemplates": [{"metadata": {"name": "b"}, "spec": {"resources": CLAIM["resources"]}}]},
+         "spec.volumeClaimTemplates[0].spec.accessModes"),
     ],
     "definition": [
         ("CustomResourceDefinition", {}, {"metadata.name": "a.example.com"}, "metadata.name"),

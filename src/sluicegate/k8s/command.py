@@ -13,7 +13,8 @@ from sluicegate.errors import GO, RETRY, UserError
 from sluicegate.k8s.checks import CHECKS
 from sluicegate.k8s.checks.page import explain, listed, skipped
 from sluicegate.k8s.document import Limits
-from sluicegate.k8s.lint import Hardened, chosen, exit_code, harden, lint, read
+from sluicegate.k8s.issues import visible
+from sluicegate.k8s.lint import Hardened, Source, chosen, exit_code, harden, lint, read
 from sluicegate.k8s.output import FORMATS, changes, text
 from sluicegate.k8s.output.text import last_line
 from sluicegate.k8s.rules import RULES
@@ -98,27 +99,36 @@ def _not_a_source(out: str | None, names: Sequence[str]) -> None:
 
 
 def copies(asked: Asked, stdin: IO[bytes]) -> Told:
-    """Hardened copies of what is named; 10 where a flaw is left in one of them.
+    """Hardened copies of what is named; 10 where a flaw is left in one of them, or one is too large to be copied.
 
     Raises:
-        UserError: as `harden`, and for what only a report can have.
+        UserError: as `harden`, for what only a report can have, and where everything is too large.
     """
     for name, given in (("--format", asked.format != TEXT), ("--minimum", asked.minimum is not None)):
         if given:
             raise UserError(f"{name} and --fix", wanted="one of them", seen="both")
     skip, sources = skipped(asked.skip), read(asked.names, stdin)
-    most = Limits().bytes
-    for source in sources:
-        if len(source.data) > most:  # read so far and no further: a copy would lose its end
-            wanted, seen = f"at most {most:,} bytes to be copied", "more of them"
-            raise UserError(f"{source.name}: too large; nothing was written", wanted=wanted, seen=seen)
+    if all(map(_too_large, sources)):
+        wanted, seen = f"at most {Limits().bytes:,} bytes to be copied", "more of them"
+        raise UserError(f"{sources[0].name}: too large; nothing was written", wanted=wanted, seen=seen)
     found = harden(sources, asked.out, in_place=asked.in_place, skip=skip)
-    beside = "".join(changes(one.source.name, one.fixed) for one in found if _worth_telling(one))
+    beside = "".join(_beside(one) for one in found if _worth_telling(one))
     left = any(one.fixed.left or one.fixed.fault for one in found)
     shown = b"".join(_content(one) for one in found if one.target is None)
-    written = [one for one in found if one.differs or not asked.in_place]
+    written = [one for one in found if (one.differs or not asked.in_place) and not _too_large(one.source)]
     files = [(one.target, _content(one)) for one in written if one.target is not None]
     return Told(RETRY if left else GO, shown, beside or "nothing to mend\n", files)
+
+
+def _too_large(source: Source) -> bool:
+    """Whether a source was read so far and no further: a copy would lose its end."""
+    return len(source.data) > Limits().bytes
+
+
+def _beside(one: Hardened) -> str:
+    if _too_large(one.source):
+        return f"{visible(one.source.name)}: too large, left as it is; at most {Limits().bytes:,} bytes are copied\n"
+    return changes(one.source.name, one.fixed)
 
 
 def _worth_telling(one: Hardened) -> bool:

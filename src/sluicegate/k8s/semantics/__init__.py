@@ -20,7 +20,9 @@ from sluicegate.k8s.semantics import (
     names,
     network,
     numbers,
+    pods,
     quantities,
+    scaling,
     selectors,
     volumes,
 )
@@ -35,8 +37,10 @@ RULES: tuple[Rule, ...] = (
     *containers.RULES,
     *quantities.RULES,
     *volumes.RULES,
+    *pods.RULES,
     *choices.RULES,
     *numbers.RULES,
+    *scaling.RULES,
     *network.RULES,
     *content.RULES,
 )

@@ -12,6 +12,7 @@ from typing import Final
 
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
+from sluicegate.k8s.semantics.quantities import quantity
 from sluicegate.k8s.semantics.rule import WORKLOADS, Body, Found, Kind, Rule, View, at, items, listed, mapping
 
 Choices = Mapping[tuple[str, ...], Sequence[str]]
@@ -29,6 +30,11 @@ CONTAINER: Final[Choices] = {
     ("startupProbe", "httpGet", "scheme"): ("", "HTTP", "HTTPS"),
 }
 EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+HOST_PATHS: Final = (
+    "", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice",
+)  # fmt: skip
+MEDIA: Final = ("", "Memory", "HugePages")
+PAGES: Final = "HugePages-"
 NODE_OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 POD: Final[Choices] = {
     ("dnsPolicy",): ("", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
@@ -43,10 +49,7 @@ POD: Final[Choices] = {
      "matchExpressions", EACH, "operator"): NODE_OPERATORS,
     ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution", EACH, "preference",
      "matchExpressions", EACH, "operator"): NODE_OPERATORS,
-    ("volumes", EACH, "hostPath", "type"): (
-        "", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice",
-    ),
-    ("volumes", EACH, "emptyDir", "medium"): ("", "Memory", "HugePages", "HugePages-2Mi", "HugePages-1Gi"),
+    ("volumes", EACH, "hostPath", "type"): HOST_PATHS,
 }  # fmt: skip
 ACCESS_MODES: Final = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 METRICS: Final = ("Resource", "Pods", "Object", "External", "ContainerResource")
@@ -68,6 +71,7 @@ KINDS: Final[Mapping[Kind, Choices]] = {
         ("spec", "accessModes", EACH): ACCESS_MODES,
         ("spec", "volumeMode"): ("Filesystem", "Block"),
         ("spec", "persistentVolumeReclaimPolicy"): ("", "Retain", "Delete", "Recycle"),
+        ("spec", "hostPath", "type"): HOST_PATHS,
     },
     ("", "LimitRange"): {("spec", "limits", EACH, "type"): ("Pod", "Container", "PersistentVolumeClaim")},
     ("apps", "Deployment"): {("spec", "strategy", "type"): ("", "RollingUpdate", "Recreate")},
@@ -75,6 +79,9 @@ KINDS: Final[Mapping[Kind, Choices]] = {
     ("apps", "StatefulSet"): {
         ("spec", "updateStrategy", "type"): ("", "RollingUpdate", "OnDelete"),
         ("spec", "podManagementPolicy"): ("", "OrderedReady", "Parallel"),
+        ("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"): ("", "Retain", "Delete"),
+        ("spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"): ("", "Retain", "Delete"),
+        ("spec", "volumeClaimTemplates", EACH, "spec", "accessModes", EACH): ACCESS_MODES,
     },
     ("batch", "Job"): {("spec", "completionMode"): ("NonIndexed", "Indexed")},
     ("batch", "CronJob"): {
@@ -89,7 +96,16 @@ KINDS: Final[Mapping[Kind, Choices]] = {
         ("spec", "ingress", EACH, "ports", EACH, "protocol"): ("TCP", "UDP", "SCTP"),
         ("spec", "egress", EACH, "ports", EACH, "protocol"): ("TCP", "UDP", "SCTP"),
     },
-    ("autoscaling", "HorizontalPodAutoscaler"): {("spec", "metrics", EACH, "type"): METRICS},
+    ("autoscaling", "HorizontalPodAutoscaler"): {
+        ("spec", "metrics", EACH, "type"): METRICS,
+        ("spec", "behavior", "scaleUp", "selectPolicy"): ("Max", "Min", "Disabled"),
+        ("spec", "behavior", "scaleDown", "selectPolicy"): ("Max", "Min", "Disabled"),
+        ("spec", "behavior", "scaleUp", "policies", EACH, "type"): ("Pods", "Percent"),
+        ("spec", "behavior", "scaleDown", "policies", EACH, "type"): ("Pods", "Percent"),
+    },
+    ("policy", "PodDisruptionBudget"): {
+        ("spec", "unhealthyPodEvictionPolicy"): ("IfHealthyBudget", "AlwaysAllow"),
+    },
     ("storage.k8s.io", "StorageClass"): {
         ("reclaimPolicy",): ("Delete", "Retain"),
         ("volumeBindingMode",): ("Immediate", "WaitForFirstConsumer"),
@@ -132,6 +148,20 @@ def of_pod(seen: View) -> Iterator[Found]:
     yield from _wrong(seen.pod, POD, seen.pod_path)
     for path, container in seen.containers:
         yield from _wrong(container, CONTAINER, path)
+    for path, volume in items(seen.pod, seen.pod_path, "volumes"):
+        medium = mapping(volume.get("emptyDir")).get("medium")
+        if isinstance(medium, str) and medium not in MEDIA and not _is_huge(medium):
+            yield (*path, "emptyDir", "medium"), f"Memory, HugePages, or {PAGES} and a size such as 2Mi", said(medium)
+
+
+def _is_huge(medium: str) -> bool:
+    """Whether a medium is huge pages of some size.
+
+    >>> _is_huge("HugePages-32Mi"), _is_huge("HugePages-"), _is_huge("HugePages-big")
+    (True, False, False)
+    """
+    size = quantity(medium.removeprefix(PAGES)) if medium.startswith(PAGES) else None
+    return size is not None and size > 0
 
 
 def restarts(seen: View) -> Iterator[Found]:
@@ -162,6 +192,8 @@ def spreads(seen: View) -> Iterator[Found]:
         skew = row.get("maxSkew")
         if isinstance(skew, int) and skew < 1:
             yield (*path, "maxSkew"), "1 or more", said(skew)
+        if row.get("topologyKey") == "":
+            yield (*path, "topologyKey"), "a label key of nodes", "nothing"
     affinity = mapping(seen.pod.get("affinity"))
     for kind in ("podAffinity", "podAntiAffinity"):
         terms = at(affinity, (kind, "requiredDuringSchedulingIgnoredDuringExecution"))

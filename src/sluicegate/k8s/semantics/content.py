@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from sluicegate.k8s.document import Path
 from sluicegate.k8s.issues import cut, said
 from sluicegate.k8s.semantics.names import RBAC, is_data_key
-from sluicegate.k8s.semantics.rule import Found, Kind, Rule, View, at, items, listed, mapping, texts
+from sluicegate.k8s.semantics.rule import Body, Found, Kind, Rule, View, at, items, listed, mapping, texts
 
 MAPS: Final[frozenset[Kind]] = frozenset({("", "ConfigMap"), ("", "Secret")})
 SECRETS: Final[frozenset[Kind]] = frozenset({("", "Secret")})
 BINDINGS: Final[frozenset[Kind]] = frozenset({(RBAC, "RoleBinding"), (RBAC, "ClusterRoleBinding")})
 ROLES: Final[frozenset[Kind]] = frozenset({(RBAC, "Role"), (RBAC, "ClusterRole")})
-CLAIMS: Final[frozenset[Kind]] = frozenset({("", "PersistentVolumeClaim"), ("", "PersistentVolume")})
+CLAIMS: Final[frozenset[Kind]] = frozenset(
+    {("", "PersistentVolumeClaim"), ("", "PersistentVolume"), ("apps", "StatefulSet")}
+)
 DEFINITIONS: Final[frozenset[Kind]] = frozenset({("apiextensions.k8s.io", "CustomResourceDefinition")})
 A_DATA_KEY = "a key of letters, digits, -, _ and ., other than . and .."
 BASE64 = "base64"
@@ -27,6 +31,11 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
 """Type of a secret → the keys that it must have."""
+BASIC: Final = "kubernetes.io/basic-auth"
+BASIC_KEYS: Final = ("username", "password")
+TOKEN: Final = "kubernetes.io/service-account-token"  # noqa: S105 (a type)
+ACCOUNT: Final = "kubernetes.io/service-account.name"
+JSON_KEYS: Final = (".dockerconfigjson", ".dockercfg")
 
 
 def data_keys(seen: View) -> Iterator[Found]:
@@ -83,6 +92,37 @@ def secret_keys(seen: View) -> Iterator[Found]:
     for key in KEYS.get(kind, ()) if isinstance(kind, str) else ():
         if key not in given:
             yield ("data", key), f"a value, since the type is {kind}", "nothing"
+    if kind == BASIC and not given.keys() & set(BASIC_KEYS):
+        yield ("data",), f"{' or '.join(BASIC_KEYS)}, since the type is {kind}", "neither"
+    if kind == TOKEN and not at(seen.body, ("metadata", "annotations", ACCOUNT)):
+        yield ("metadata", "annotations", ACCOUNT), f"the account's name, since the type is {kind}", "nothing"
+
+
+def registries(seen: View) -> Iterator[Found]:
+    """What a secret says of registries is JSON."""
+    kind = seen.body.get("type")
+    for key in KEYS.get(kind, ()) if isinstance(kind, str) else ():
+        # What stringData holds replaces what data holds.
+        field = "stringData" if key in mapping(seen.body.get("stringData")) else "data"
+        value = mapping(seen.body.get(field)).get(key)
+        if key not in JSON_KEYS or not isinstance(value, str) or (field == "data" and not is_base64(value)):
+            continue
+        text = value if field == "stringData" else base64.b64decode(value).decode(errors="replace")
+        if not _is_json(text):
+            # Never the value: it holds a password.
+            yield (field, key), "a JSON object", f"a text of {len(text)} characters that is none"
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is a JSON object; null is an empty one.
+
+    >>> _is_json('{"auths": {}}'), _is_json("null"), _is_json("[]"), _is_json("user:password"), _is_json("[" * 9999)
+    (True, True, False, False, False)
+    """
+    try:
+        return isinstance(json.loads(text), (dict, type(None)))
+    except (ValueError, RecursionError):
+        return False
 
 
 def role_refs(seen: View) -> Iterator[Found]:
@@ -135,11 +175,15 @@ def permissions(seen: View) -> Iterator[Found]:
 
 def access_modes(seen: View) -> Iterator[Found]:
     """A claim or a volume says how it may be used, and ReadWriteOncePod stands alone."""
-    modes = texts(at(seen.body, ("spec", "accessModes")))
-    if "spec" in seen.body and not modes:
-        yield ("spec", "accessModes"), "at least one mode", "none"
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        yield ("spec", "accessModes"), "ReadWriteOncePod alone", " and ".join(modes[:4])
+    claims: Iterator[tuple[Path, Body]] = iter([((), seen.body)])
+    if seen.object.kind == "StatefulSet":
+        claims = items(seen.body, (), "spec", "volumeClaimTemplates")
+    for path, claim in claims:
+        modes = texts(at(claim, ("spec", "accessModes")))
+        if "spec" in claim and not modes:
+            yield (*path, "spec", "accessModes"), "at least one mode", "none"
+        if "ReadWriteOncePod" in modes and len(modes) > 1:
+            yield (*path, "spec", "accessModes"), "ReadWriteOncePod alone", " and ".join(modes[:4])
 
 
 def definition(seen: View) -> Iterator[Found]:
@@ -159,6 +203,7 @@ RULES = (
     Rule("base64", "A Secret's data and a ConfigMap's binaryData are base64.", MAPS, encoded),
     Rule("data-size", "A ConfigMap or Secret holds 1 MiB at most.", MAPS, sizes),
     Rule("secret-type", "A Secret has the keys that its type needs.", SECRETS, secret_keys),
+    Rule("registry", "What a Secret says of registries is a JSON object.", SECRETS, registries),
     Rule("role-ref", "A binding names a role that it can bind.", BINDINGS, role_refs),
     Rule("subject", "A binding's subjects are users, groups or accounts.", BINDINGS, subjects),
     Rule("role-rule", "A rule of a role has verbs, and resources or URLs.", ROLES, permissions),

@@ -40,6 +40,7 @@ INGRESS: Final[frozenset[Kind]] = frozenset({("networking.k8s.io", "Ingress")})
 POLICY: Final[frozenset[Kind]] = frozenset({("networking.k8s.io", "NetworkPolicy")})
 MATCHED: Final = ("Exact", "Prefix")
 FORBIDDEN: Final = ("//", "/./", "/../", "%2f", "%2F")
+A_BLOCK = "a block of addresses such as 10.0.0.0/8"
 PEERS: Final = ("podSelector", "namespaceSelector", "ipBlock")
 
 
@@ -92,6 +93,33 @@ def service_types(seen: View) -> Iterator[Found]:
                 yield (*path, "nodePort"), "nothing, since the type is ClusterIP", str(port["nodePort"])
 
 
+def service_addresses(seen: View) -> Iterator[Found]:
+    """Addresses are addresses, and what is said of traffic from outside fits a service that takes it."""
+    spec = mapping(seen.body.get("spec"))
+    kind, address = spec.get("type") or "ClusterIP", spec.get("clusterIP")
+    if isinstance(address, str) and address not in ("", "None") and not _is_address(address):
+        yield ("spec", "clusterIP"), "an address, or the text 'None'", said(address)
+    for index, outside in enumerate(listed(spec.get("externalIPs"))):
+        if isinstance(outside, str) and not _is_address(outside):
+            yield ("spec", "externalIPs", index), "an address", said(outside)
+    ranges = listed(spec.get("loadBalancerSourceRanges"))
+    if ranges and kind != "LoadBalancer":
+        yield (
+            ("spec", "loadBalancerSourceRanges"),
+            f"nothing, since the type is {kind if isinstance(kind, str) else said(kind)}",
+            "a list",
+        )
+    for index, block in enumerate(ranges):
+        if isinstance(block, str) and _network(block.strip()) is None:
+            yield ("spec", "loadBalancerSourceRanges", index), A_BLOCK, said(block)
+    if kind == "ClusterIP" and spec.get("externalTrafficPolicy") and not listed(spec.get("externalIPs")):
+        yield (
+            ("spec", "externalTrafficPolicy"),
+            "nothing, since the type is ClusterIP",
+            said(spec["externalTrafficPolicy"]),
+        )
+
+
 def service_selectors(seen: View) -> Iterator[Found]:
     """The labels that a service selects by."""
     for key, value in mapping(at(seen.body, ("spec", "selector"))).items():
@@ -126,6 +154,9 @@ def ingress_backends(seen: View) -> Iterator[Found]:
         yield ("spec",), "rules or a defaultBackend", "neither"
     if isinstance(default, dict):
         yield from _backend(default, ("spec", "defaultBackend"))
+    for path, rule in items(seen.body, (), "spec", "rules"):
+        if at(rule, ("http", "paths")) == []:
+            yield (*path, "http", "paths"), "at least one path", "none"
     for path, row in _paths(seen):
         if isinstance(row.get("backend"), dict):
             yield from _backend(mapping(row["backend"]), (*path, "backend"))
@@ -137,8 +168,9 @@ def _backend(backend: Body, path: Path) -> Iterator[Found]:
         yield path, "either service or resource", "neither" if service is None else "both"
     if not isinstance(service, dict):
         return
-    if not service.get("name"):
-        yield (*path, "service", "name"), "a text", "nothing"
+    target = service.get("name")
+    if not target or (isinstance(target, str) and not is_label(target)):
+        yield (*path, "service", "name"), A_LABEL, said(target) if target else "nothing"
     port = mapping(service.get("port"))
     name, number = port.get("name"), port.get("number")
     if bool(name) == bool(number):
@@ -149,11 +181,19 @@ def _backend(backend: Body, path: Path) -> Iterator[Found]:
 
 
 def ingress_hosts(seen: View) -> Iterator[Found]:
-    """Hosts are DNS names, with or without `*.` in front."""
+    """Hosts are DNS names, with or without `*.` in front; so are those that a certificate is for."""
     for path, rule in items(seen.body, (), "spec", "rules"):
         host = rule.get("host")
-        if isinstance(host, str) and host and (not is_subdomain(host.removeprefix("*.")) or _is_address(host)):
+        if isinstance(host, str) and host and (not _is_host(host) or _is_address(host)):
             yield (*path, "host"), A_SUBDOMAIN, said(host)
+    for path, row in items(seen.body, (), "spec", "tls"):
+        for index, host in enumerate(listed(row.get("hosts"))):
+            if isinstance(host, str) and not _is_host(host):
+                yield (*path, "hosts", index), A_SUBDOMAIN, said(host)
+
+
+def _is_host(text: str) -> bool:
+    return is_subdomain(text.removeprefix("*."))
 
 
 def _is_address(text: str) -> bool:
@@ -195,7 +235,7 @@ def policy_peers(seen: View) -> Iterator[Found]:
 def _block(block: Body, path: Path) -> Iterator[Found]:
     outer = _network(block.get("cidr"))
     if "cidr" in block and outer is None:
-        yield (*path, "cidr"), "a block of addresses such as 10.0.0.0/8", said(block["cidr"])
+        yield (*path, "cidr"), A_BLOCK, said(block["cidr"])
     for index, value in enumerate(listed(block.get("except"))):
         inner = _network(value)
         inside = inner is not None and outer is not None and inner.version == outer.version
@@ -215,6 +255,7 @@ def _network(value: Value) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
 RULES = (
     Rule("service-port", "Ports of a service are in range and each its own.", SERVICE, service_ports),
     Rule("service-type", "A service has what its type needs.", SERVICE, service_types),
+    Rule("service-address", "Addresses of a service are some, and fit its type.", SERVICE, service_addresses),
     Rule("service-selector", "A service selects by labels.", SERVICE, service_selectors),
     Rule("ingress-path", "Paths of an ingress start with /.", INGRESS, ingress_paths),
     Rule("ingress-backend", "A backend of an ingress is one service port or a resource.", INGRESS, ingress_backends),

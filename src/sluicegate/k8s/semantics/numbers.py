@@ -8,8 +8,9 @@ from typing import Final
 
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
-from sluicegate.k8s.semantics.rule import WORKLOADS, Found, Kind, Rule, View, at, mapping, whole
-from sluicegate.k8s.semantics.selectors import CONTROLLERS
+from sluicegate.k8s.semantics.quantities import quantity
+from sluicegate.k8s.semantics.rule import WORKLOADS, Found, Kind, Rule, View, at, items, mapping, whole
+from sluicegate.k8s.semantics.selectors import CONTROLLERS, JOBS
 
 SPEC: Final = "spec"
 JOB: Final[tuple[Path, ...]] = tuple(
@@ -45,6 +46,12 @@ SHARES: Final[Mapping[Kind, tuple[Path, ...]]] = {
     ),
     ("policy", "PodDisruptionBudget"): ((SPEC, "minAvailable"), (SPEC, "maxUnavailable")),
 }
+PERCENT_MOST = 100
+WHOLE: Final[Mapping[Kind, tuple[Path, ...]]] = {
+    **SHARES,
+    ("apps", "Deployment"): ((SPEC, "strategy", "rollingUpdate", "maxUnavailable"),),
+}
+"""Those that cannot be more than all; a Deployment may add as many pods as it likes."""
 SCHEDULE_MOST = 1000
 MACROS: Final = frozenset(("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"))
 EVERY = re.compile(r"@every (?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ns|us|µs|ms|s|m|h))+")
@@ -90,9 +97,60 @@ def shares(seen: View) -> Iterator[Found]:
             yield path, A_SHARE, said(value)
 
 
+def shares_of_all(seen: View) -> Iterator[Found]:
+    """What cannot be more than all pods."""
+    for path in WHOLE[seen.object.group, seen.object.kind]:
+        value = at(seen.body, path)
+        if isinstance(value, str) and SHARE.fullmatch(value) and int(value[:-1]) > PERCENT_MOST:
+            yield path, f"at most {PERCENT_MOST}%", said(value)
+
+
+def completions(seen: View) -> Iterator[Found]:
+    """A job whose pods are numbered says how many there are."""
+    path: Path = (SPEC, "jobTemplate", SPEC) if seen.object.kind == "CronJob" else (SPEC,)
+    spec = mapping(at(seen.body, path))
+    if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
+        yield (*path, "completions"), "a number, since completionMode is Indexed", "nothing"
+
+
+def limit_ranges(seen: View) -> Iterator[Found]:
+    """The bounds of a limit range are in order: min, defaultRequest, default, max."""
+    for path, limit in items(seen.body, (), SPEC, "limits"):
+        if limit.get("type") == "Pod":
+            for field in ("default", "defaultRequest"):
+                if limit.get(field):
+                    yield (*path, field), "nothing, since the type is Pod", said(limit[field])
+            bounds: tuple[str, ...] = ("min", "max")
+        else:
+            bounds = ("min", "defaultRequest", "default", "max")
+        for place, field in enumerate(bounds):
+            for name, value in mapping(limit.get(field)).items():
+                size = quantity(value)
+                for above in bounds[place + 1 :]:
+                    most = mapping(limit.get(above)).get(name)
+                    other = quantity(most)
+                    if size is not None and other is not None and size > other:
+                        yield (*path, field, name), f"at most {above}, {most}", said(value)
+                        break
+
+
+def rolling_daemons(seen: View) -> Iterator[Found]:
+    """A rollout of a DaemonSet takes pods away first or adds them first, not both and not neither."""
+    path: Path = (SPEC, "updateStrategy", "rollingUpdate")
+    rolling = mapping(at(seen.body, path))
+    surge, gone = (rolling.get(field) for field in ("maxSurge", "maxUnavailable"))
+    if gone in (0, "0%") and surge in (None, 0, "0%"):
+        yield path, "maxSurge or maxUnavailable above 0", "neither"
+    if all(value is not None and value not in (0, "0%") for value in (surge, gone)):
+        yield path, "either maxSurge or maxUnavailable above 0", "both"
+
+
 def rollout(seen: View) -> Iterator[Found]:
     """A rollout can move: it may add a pod or take one away, and only a RollingUpdate has numbers for that."""
     strategy = mapping(at(seen.body, (SPEC, "strategy")))
+    deadline, ready = (whole(at(seen.body, (SPEC, field))) for field in ("progressDeadlineSeconds", "minReadySeconds"))
+    if deadline is not None and 0 <= deadline <= (ready or 0):
+        yield (SPEC, "progressDeadlineSeconds"), f"more than minReadySeconds, {ready or 0}", str(deadline)
     rolling = mapping(strategy.get("rollingUpdate"))
     path: Path = (SPEC, "strategy", "rollingUpdate")
     if strategy.get("type") == "Recreate" and strategy.get("rollingUpdate") is not None:
@@ -165,11 +223,17 @@ def schedule(seen: View) -> Iterator[Found]:
 
 
 AUTOSCALERS: Final[frozenset[Kind]] = frozenset({("autoscaling", "HorizontalPodAutoscaler")})
+LIMITS: Final[frozenset[Kind]] = frozenset({("", "LimitRange")})
+DAEMONS: Final[frozenset[Kind]] = frozenset({("apps", "DaemonSet")})
 BUDGETS: Final[frozenset[Kind]] = frozenset({("policy", "PodDisruptionBudget")})
 RULES = (
     Rule("count", "Replicas, limits and times are not negative.", frozenset(COUNTS), counts),
     Rule("pod-time", "Nor are those of a pod.", WORKLOADS, pod_times),
     Rule("share", "Shares of pods are numbers or percentages.", frozenset(SHARES), shares),
+    Rule("share-of-all", "Pods that may be missing or must stay are 100% at most.", frozenset(WHOLE), shares_of_all),
+    Rule("completions", "A job with an index has a number of completions.", JOBS, completions),
+    Rule("limit-range", "The bounds of a limit range are in order.", LIMITS, limit_ranges),
+    Rule("rollout-daemon", "A rollout of a DaemonSet has one way to move.", DAEMONS, rolling_daemons),
     Rule("rollout", "A rollout can move.", CONTROLLERS & {("apps", "Deployment")}, rollout),
     Rule("autoscaler", "minReplicas is at most maxReplicas.", AUTOSCALERS, autoscaler),
     Rule("disruption-budget", "Only one of minAvailable and maxUnavailable.", BUDGETS, budget),

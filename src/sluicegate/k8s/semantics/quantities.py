@@ -97,6 +97,8 @@ def requests_and_limits(seen: View) -> Iterator[Found]:
             if wanted is not None and limit is not None and (wanted > limit or (exact and wanted != limit)):
                 most = "exactly" if exact else "at most"
                 yield (*path, "resources", "requests", name), f"{most} the limit, {limits[name]}", said(value)
+            elif exact and limits.get(name) is None and value is not None:
+                yield (*path, "resources", "limits", name), f"the request, {said(value)}", "nothing"
 
 
 def storage(seen: View) -> Iterator[Found]:

@@ -11,7 +11,19 @@ from typing import Final
 
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.names import A_LABEL, is_label
-from sluicegate.k8s.semantics.rule import WORKLOADS, Found, Rule, View, items, listed, mapping, named, repeated
+from sluicegate.k8s.semantics.rule import (
+    WORKLOADS,
+    Found,
+    Kind,
+    Rule,
+    View,
+    at,
+    items,
+    listed,
+    mapping,
+    named,
+    repeated,
+)
 
 NAMED_BY: Final = {
     "secret": "secretName",
@@ -20,6 +32,13 @@ NAMED_BY: Final = {
     "hostPath": "path",
 }
 """Source of a volume → the field without which it names nothing."""
+PERSISTENT: Final = frozenset(
+    ("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker",
+     "gcePersistentDisk", "glusterfs", "hostPath", "iscsi", "local", "nfs", "photonPersistentDisk", "portworxVolume",
+     "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume")
+)  # fmt: skip
+"""Sources of a volume of the cluster."""
+VOLUMES: Final[frozenset[Kind]] = frozenset({("", "PersistentVolume")})
 CLAIMED: Final = frozenset({"persistentVolumeClaim", "ephemeral"})
 
 
@@ -51,6 +70,16 @@ def volume_sources(seen: View) -> Iterator[Found]:
         for source, field in NAMED_BY.items():
             if isinstance(volume.get(source), dict) and not mapping(volume[source]).get(field):
                 yield (*path, source, field), "a text", "nothing"
+        place = mapping(volume.get("hostPath")).get("path")
+        if isinstance(place, str) and ".." in place.split("/"):
+            yield (*path, "hostPath", "path"), "a path without ..", said(place)
+        nfs = volume.get("nfs")
+        if isinstance(nfs, dict):
+            if nfs.get("server") == "":
+                yield (*path, "nfs", "server"), "a text", "nothing"
+            place = nfs.get("path")
+            if isinstance(place, str) and not place.startswith("/"):
+                yield (*path, "nfs", "path"), "a path that starts with /", said(place) if place else "nothing"
 
 
 def mounts(seen: View) -> Iterator[Found]:
@@ -108,6 +137,24 @@ def projections(seen: View) -> Iterator[Found]:
                     yield where, "one source", f"{given} of them"
 
 
+def persistent_sources(seen: View) -> Iterator[Found]:
+    """A volume of the cluster has exactly one source, which says where its content lies."""
+    spec = mapping(seen.body.get("spec"))
+    given = [field for field in sorted(PERSISTENT & spec.keys()) if spec[field] is not None]
+    if "spec" in seen.body and len(given) != 1:
+        yield ("spec",), "one source, such as csi, nfs or hostPath", " and ".join(given[:5]) or "none"
+    for field in ("hostPath", "local", "nfs"):
+        place = mapping(spec.get(field)).get("path")
+        if not isinstance(place, str):
+            continue
+        if not place or (field == "nfs" and not place.startswith("/")):
+            yield ("spec", field, "path"), "a path that starts with /", said(place) if place else "nothing"
+        elif field != "nfs" and ".." in place.split("/"):
+            yield ("spec", field, "path"), "a path without ..", said(place)
+    if isinstance(spec.get("local"), dict) and not at(spec, ("nodeAffinity", "required")):
+        yield ("spec", "nodeAffinity", "required"), "the nodes that have it, since the source is local", "nothing"
+
+
 def claim_templates(seen: View) -> Iterator[Found]:
     """A StatefulSet's claims have names to mount them by."""
     for index, claim in enumerate(listed(mapping(seen.body.get("spec")).get("volumeClaimTemplates"))):
@@ -122,5 +169,6 @@ RULES = (
     Rule("volume-device", "What is used as a device is a claim.", WORKLOADS, devices),
     Rule("mount-path", "Each place in a container is mounted once.", WORKLOADS, mount_paths),
     Rule("volume-path", "The files of a volume stay inside it.", WORKLOADS, projections),
+    Rule("persistent-source", "A persistent volume has one source.", VOLUMES, persistent_sources),
     Rule("claim-template", "Claim templates have names.", frozenset({("apps", "StatefulSet")}), claim_templates),
 )

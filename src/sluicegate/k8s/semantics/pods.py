@@ -1,0 +1,172 @@
+"""Pods: who they run as, where they run, and what they are called by.
+
+Source: ValidatePodSpec in https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/validation.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sluicegate.k8s.document import Path, Value
+from sluicegate.k8s.issues import said
+from sluicegate.k8s.semantics.names import (
+    A_LABEL,
+    A_LABEL_KEY,
+    A_LABEL_VALUE,
+    A_SUBDOMAIN,
+    is_label,
+    is_label_key,
+    is_label_value,
+    is_subdomain,
+)
+from sluicegate.k8s.semantics.rule import WORKLOADS, Body, Found, Rule, View, at, items, listed, mapping, whole
+from sluicegate.k8s.semantics.selectors import faults
+
+ID_MOST: Final = 2_147_483_647
+AN_ID = f"0 to {ID_MOST}"
+MODE_MOST: Final = 0o777
+A_MODE = f"0 to 0777 in octal, which is {MODE_MOST}"
+CONTEXT: Final = "securityContext"
+SUBDOMAINS: Final = ("serviceAccountName", "priorityClassName", "runtimeClassName", "nodeName")
+LABELS: Final = ("hostname", "subdomain")
+REFERENCES: Final = ("configMapRef", "secretRef")
+WITH_VALUES, WITHOUT, COMPARED = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
+REQUIRED, PREFERRED = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+WEIGHT_MOST: Final = 100
+
+
+def _id_fault(value: Value, path: Path) -> Iterator[Found]:
+    number = whole(value)
+    if number is not None and not 0 <= number <= ID_MOST:
+        yield path, AN_ID, str(number)
+
+
+def user_ids(seen: View) -> Iterator[Found]:
+    """Users and groups are numbers that a process can run as."""
+    for path, body in ((seen.pod_path, seen.pod), *seen.containers):
+        context = mapping(body.get(CONTEXT))
+        for field in ("runAsUser", "runAsGroup", "fsGroup"):
+            yield from _id_fault(context.get(field), (*path, CONTEXT, field))
+    groups = at(seen.pod, (CONTEXT, "supplementalGroups"))
+    for index, group in enumerate(listed(groups)):
+        yield from _id_fault(group, (*seen.pod_path, CONTEXT, "supplementalGroups", index))
+
+
+def file_modes(seen: View) -> Iterator[Found]:
+    """The modes of a volume's files; 644 without a 0 before it is a decimal number."""
+    for path, volume in items(seen.pod, seen.pod_path, "volumes"):
+        for where, source in _sources(volume, path):
+            yield from _mode_fault(source.get("defaultMode"), (*where, "defaultMode"))
+            for place, item in items(source, where, "items"):
+                yield from _mode_fault(item.get("mode"), (*place, "mode"))
+
+
+def _sources(volume: Body, path: Path) -> Iterator[tuple[Path, Body]]:
+    """What gives a volume its files, each part of a projected one too."""
+    for field in ("secret", "configMap", "downwardAPI", "projected"):
+        yield (*path, field), mapping(volume.get(field))
+    for where, part in items(volume, path, "projected", "sources"):
+        for field in ("secret", "configMap", "downwardAPI"):
+            yield (*where, field), mapping(part.get(field))
+
+
+def _mode_fault(value: Value, path: Path) -> Iterator[Found]:
+    mode = whole(value)
+    if mode is not None and not 0 <= mode <= MODE_MOST:
+        yield path, A_MODE, str(mode)
+
+
+def references(seen: View) -> Iterator[Found]:
+    """What a pod is called, and what it calls by a name."""
+    for fields, good, wanted in ((SUBDOMAINS, is_subdomain, A_SUBDOMAIN), (LABELS, is_label, A_LABEL)):
+        for field in fields:
+            name = seen.pod.get(field)
+            if isinstance(name, str) and name and not good(name):
+                yield (*seen.pod_path, field), wanted, said(name)
+
+
+def environments(seen: View) -> Iterator[Found]:
+    """Variables that are taken all at once come from one map or one secret, which has a name."""
+    for path, container in seen.containers:
+        for where, row in items(container, path, "envFrom"):
+            given = [field for field in REFERENCES if row.get(field) is not None]
+            if len(given) != 1:
+                yield where, f"either {' or '.join(REFERENCES)}", "both" if given else "neither"
+            for field in given:
+                name = mapping(row[field]).get("name")
+                if not name or (isinstance(name, str) and not is_subdomain(name)):
+                    yield (*where, field, "name"), A_SUBDOMAIN, said(name) if name else "nothing"
+
+
+def node_selectors(seen: View) -> Iterator[Found]:
+    """The labels of nodes that a pod runs on."""
+    for key, value in mapping(seen.pod.get("nodeSelector")).items():
+        if not is_label_key(key):
+            yield (*seen.pod_path, "nodeSelector", key), A_LABEL_KEY, said(key)
+        if isinstance(value, str) and not is_label_value(value):
+            yield (*seen.pod_path, "nodeSelector", key), A_LABEL_VALUE, said(value)
+
+
+def node_affinities(seen: View) -> Iterator[Found]:
+    """Terms of a node affinity: at least one, and values that fit the operator."""
+    path: Path = (*seen.pod_path, "affinity", "nodeAffinity")
+    body = mapping(at(seen.pod, ("affinity", "nodeAffinity")))
+    required = body.get(REQUIRED)
+    if isinstance(required, dict) and not listed(required.get("nodeSelectorTerms")):
+        yield (*path, REQUIRED, "nodeSelectorTerms"), "at least one term", "none"
+    terms = [*items(body, path, REQUIRED, "nodeSelectorTerms")]
+    terms += [((*where, "preference"), mapping(row.get("preference"))) for where, row in items(body, path, PREFERRED)]
+    for where, term in terms:
+        for place, row in items(term, where, "matchExpressions"):
+            yield from _node_expression(row, place)
+
+
+def _node_expression(row: Body, path: Path) -> Iterator[Found]:
+    key, operator, count = row.get("key"), row.get("operator"), len(listed(row.get("values")))
+    if isinstance(key, str) and not is_label_key(key):
+        yield (*path, "key"), A_LABEL_KEY, said(key)
+    if operator in WITH_VALUES and not count:
+        yield (*path, "values"), f"some values, since the operator is {operator}", "none"
+    elif operator in WITHOUT and count:
+        yield (*path, "values"), f"nothing, since the operator is {operator}", str(count)
+    elif operator in COMPARED and count != 1:
+        yield (*path, "values"), f"one value, since the operator is {operator}", str(count)
+
+
+def preferences(seen: View) -> Iterator[Found]:
+    """Weights of what is preferred."""
+    for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity"):
+        for path, row in items(seen.pod, seen.pod_path, "affinity", kind, PREFERRED):
+            weight = whole(row.get("weight"))
+            if weight is not None and not 1 <= weight <= WEIGHT_MOST:
+                yield (*path, "weight"), f"1 to {WEIGHT_MOST}", str(weight)
+            if kind != "nodeAffinity" and mapping(row.get("podAffinityTerm")).get("topologyKey") == "":
+                yield (*path, "podAffinityTerm", "topologyKey"), "a label key of nodes", "nothing"
+
+
+def pod_selectors(seen: View) -> Iterator[Found]:
+    """The pods that a pod keeps near to, or away from."""
+    for path, row in items(seen.pod, seen.pod_path, "topologySpreadConstraints"):
+        yield from faults(mapping(row.get("labelSelector")), (*path, "labelSelector"))
+    for kind in ("podAffinity", "podAntiAffinity"):
+        terms = [*items(seen.pod, seen.pod_path, "affinity", kind, REQUIRED)]
+        for path, row in items(seen.pod, seen.pod_path, "affinity", kind, PREFERRED):
+            terms.append(((*path, "podAffinityTerm"), mapping(row.get("podAffinityTerm"))))
+        for path, term in terms:
+            yield from faults(mapping(term.get("labelSelector")), (*path, "labelSelector"))
+
+
+RULES = (
+    Rule("user-id", "Users and groups are numbers that a process can have.", WORKLOADS, user_ids),
+    Rule("file-mode", "File modes of a volume are at most 0777.", WORKLOADS, file_modes),
+    Rule("pod-name", "A pod's host, node, account and classes have names.", WORKLOADS, references),
+    Rule("environment-source", "Variables come from one named map or secret.", WORKLOADS, environments),
+    Rule("node-selector", "Nodes are selected by labels.", WORKLOADS, node_selectors),
+    Rule("node-affinity", "Terms of a node affinity are well-formed.", WORKLOADS, node_affinities),
+    Rule("preference", "Preferences have weights of 1 to 100.", WORKLOADS, preferences),
+    Rule("pod-selector", "Pod affinities and spreads select by labels.", WORKLOADS, pod_selectors),
+)
