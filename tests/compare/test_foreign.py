@@ -226,3 +226,12 @@ def test_ours_come_one_by_one_and_a_line_that_cannot_be_read_is_told_as_ever(tmp
     assert "s.jsonl:3: " in str(refused.value)
     with pytest.raises(UserError, match="1 unreadable lines"):
         load_scores(written(tmp_path, "s.jsonl", f"{good}\n\n{good}\n"))
+
+
+def test_rows_that_a_database_numbered_are_paired_by_task(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("id,task_id,passed\n1,reverse,1\n2,merge,0\n")
+    assert [(row.sample_id, row.metric, row.value) for row in load_scores(path)] == [
+        ("reverse", "passed", 1.0),
+        ("merge", "passed", 0.0),
+    ]

@@ -9,20 +9,73 @@ from scipy import stats as peer
 
 from sluicegate import stats
 from sluicegate.errors import UserError
+from sluicegate.stats.groups import over_clusters
+from sluicegate.stats.recipe import crossed
 
 
 def test_cluster_robust_agrees_with_statsmodels() -> None:
     rng = np.random.default_rng(0)
-    names = [f"s{i % 5}" for i in range(47)]
-    values = rng.normal(0.1, 0.3, 47) + np.repeat(rng.normal(0, 0.1, 10), 5)[:47]
+    names = [f"s{i % 5}" for i in range(45)]
+    values = rng.normal(0.1, 0.3, 45) + np.repeat(rng.normal(0, 0.1, 9), 5)
     found = stats.cluster_robust(values, names, alternative="two-sided")
     groups = np.unique(names, return_inverse=True)[1]
-    expected = sm.OLS(values, np.ones(47)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    expected = sm.OLS(values, np.ones(45)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     assert found.se == pytest.approx(float(expected.bse[0]), abs=1e-9)
     assert found.p == pytest.approx(float(expected.pvalues[0]), abs=1e-9)
     low, high = expected.conf_int()[0]
     assert [found.low, found.high] == pytest.approx([low, high], abs=1e-9)
-    assert found.df == 4
+    assert found.df == pytest.approx(4)
+
+
+SIZES = (60, 5, 5, 5, 5)
+
+
+def _unequal(count: int, spread: float) -> tuple[np.ndarray, list[str]]:
+    """Experiments without gain in scenarios of unequal size, shape (count, 80), and the scenario of each item."""
+    rng = np.random.default_rng(11)
+    which = np.repeat(np.arange(len(SIZES)), SIZES)
+    moved = rng.normal(0, spread, (count, len(SIZES)))[:, which]
+    return moved + rng.normal(0, 0.3, (count, which.size)), [f"s{cluster}" for cluster in which]
+
+
+def test_clusters_of_unequal_size_follow_bell_and_mccaffrey() -> None:
+    values, names = _unequal(1, 0.1)
+    found = stats.cluster_robust(values[0], names, alternative="two-sided")
+    n, groups = len(names), np.unique(names, return_inverse=True)[1]
+    left = np.eye(n) - 1 / n  # takes the mean off
+    variance, rows = 0.0, []
+    for cluster in range(len(SIZES)):
+        mine = np.flatnonzero(groups == cluster)
+        size = mine.size
+        # A with A (I - H) A = I, H having 1/n everywhere: its square root on the cluster's mean, nothing else counts
+        stretched = np.ones(size) / np.sqrt(1 - size / n)
+        variance += (stretched @ (left @ values[0])[mine]) ** 2 / n**2
+        rows.append(left[:, mine] @ stretched / n)
+    alike = np.equal.outer(groups, groups).astype(float)  # items of a cluster move together
+    spread = np.array(rows) @ alike @ np.array(rows).T
+    assert found.se == pytest.approx(np.sqrt(variance))
+    assert found.df == pytest.approx(np.trace(spread) ** 2 / (spread**2).sum())
+    assert found.df is not None and found.se is not None and found.estimate is not None
+    assert found.df < 1.2
+    assert found.p == pytest.approx(2 * peer.t.sf(abs(found.estimate / found.se), found.df))
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.03, 0.1])
+def test_one_large_cluster_among_small_ones_is_no_evidence(spread: float) -> None:
+    values, names = _unequal(2000, spread)
+    variance, df = over_clusters(values, np.unique(names, return_inverse=True)[1])
+    statistic = values.mean(axis=1) / np.sqrt(variance)
+    assert stats.cluster_robust(values[0], names).p == pytest.approx(peer.t.sf(statistic[0], df))
+    assert np.mean(statistic >= peer.t.isf(0.05, df)) < 0.06
+    assert np.mean(np.abs(statistic) <= peer.t.isf(0.05, df)) > 0.88
+
+
+def test_a_recipe_over_clusters_of_unequal_size_holds_its_level_too() -> None:
+    values, names = _unequal(2000, 0.1)
+    noise = np.random.default_rng(12).normal(0, 0.05, (2, 2000, 3, 80))
+    before, after = noise[0], values[:, None] + noise[1]  # the luck of the scenarios is that of all runs
+    gain, variance, df = crossed(before, after, np.unique(names, return_inverse=True)[1])
+    assert np.mean(gain / np.sqrt(variance) >= peer.t.isf(0.05, df)) < 0.06
 
 
 def test_seed_level_agrees_with_scipy_welch() -> None:

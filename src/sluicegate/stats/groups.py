@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from sluicegate.errors import UserError
 from sluicegate.stats.paired import TINY, t_tail
-from sluicegate.stats.results import Alternative, Estimate, between, finite, known
+from sluicegate.stats.results import Alternative, Estimate, Floats, between, finite, known
 
 RUNS_FOR_A_RECIPE = 3
 
@@ -42,6 +43,36 @@ class _Question:
         return Estimate(self.method, self.n, estimate, *nothing, self.alternative, self.level, note=note)
 
 
+def over_clusters(differences: Floats, which: NDArray[np.int64]) -> tuple[Floats, float]:
+    """Variance of a mean over clusters of items, and its degrees of freedom.
+
+    The squares of each cluster's residuals are divided by what the mean leaves of them, and the degrees of freedom are
+    those of clusters whose items move together, the fewest. For C clusters of one size that is C/(C - 1) and C - 1.
+    Where one cluster holds most items it has few. C/(C - 1) and t(C - 1) reject there in 22% of simulated experiments
+    without gain, this in 3% (60, 5, 5, 5 and 5 items, scenarios of ±10 points: tests/stats/test_groups.py).
+
+    Args:
+        differences: shape (..., n).
+        which: the cluster of each item, 0 to C - 1, two or more of them, none empty, shape (n,).
+
+    Source: Bell and McCaffrey, Survey Methodology 2002 (CR2); Imbens and Kolesár, Review of Economics and Statistics
+    2016, for the degrees of freedom under correlation within clusters.
+
+    >>> variance, df = over_clusters(np.array([0.1, 0.2, 0.0, 0.5]), np.array([0, 0, 1, 1]))
+    >>> round(float(variance), 6), round(df, 6)
+    (0.0025, 1.0)
+    """
+    sizes = np.bincount(which)
+    shares = sizes / which.size
+    member = np.equal.outer(which, np.arange(sizes.size)).astype(np.float64)
+    sums = (differences - differences.mean(axis=-1, keepdims=True)) @ member
+    variance = (sums**2 / (1 - shares)).sum(axis=-1) / which.size**2
+    scale = shares / np.sqrt(1 - shares)
+    residual = np.eye(sizes.size) - shares - shares[:, None] + (shares**2).sum()
+    covariance = np.outer(scale, scale) * residual
+    return np.asarray(variance, dtype=np.float64), float(np.trace(covariance) ** 2 / (covariance**2).sum())
+
+
 def cluster_robust(
     differences: Iterable[float],
     clusters: Sequence[str],
@@ -49,7 +80,7 @@ def cluster_robust(
     alternative: Alternative = "greater",
     level: float = 0.95,
 ) -> Estimate:
-    """The mean difference with a cluster-robust standard error and t(C - 1).
+    """The mean difference with a cluster-robust standard error, and t with at most C - 1 degrees of freedom.
 
     Args:
         differences: shape (n,).
@@ -61,12 +92,12 @@ def cluster_robust(
     Raises:
         UserError: lengths that differ, NaN or infinities.
 
-    Source: Liang and Zeger 1986; C/(C - 1) and t(C - 1): Cameron and Miller 2015; for evaluations, Miller 2024
+    Source: Liang and Zeger 1986; for few clusters of unequal sizes see `over_clusters`; for evaluations, Miller 2024
     (arXiv 2411.00640).
 
     >>> found = cluster_robust([0.1, 0.2, 0.0, 0.5], ["sql", "sql", "react", "react"])
-    >>> found.df, round(found.se, 6)
-    (1, 0.05)
+    >>> round(found.df, 6), round(found.se, 6)
+    (1.0, 0.05)
     """
     known(alternative)
     between("level", level, 0, 1)
@@ -79,16 +110,17 @@ def cluster_robust(
         )
     names, which = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
     count = int(names.size)
-    asked = _Question(f"cluster-robust, {count} clusters, t({max(0, count - 1)})", values.size, alternative, level)
+    method = f"cluster-robust, {count} clusters"
     if count < 2:
         centre = float(values.mean()) if values.size else None
-        return asked.without(centre, "fewer than two clusters")
-    sums = np.bincount(which, weights=values - values.mean())
-    se = math.sqrt(count / (count - 1) * float((sums**2).sum())) / values.size
+        return _Question(method, values.size, alternative, level).without(centre, "fewer than two clusters")
+    variance, df = over_clusters(values, which.astype(np.int64))
+    asked = _Question(f"{method}, t({df:.3g})", values.size, alternative, level)
+    se = math.sqrt(float(variance))
     if se <= TINY:
         return asked.without(float(values.mean()), "no spread between clusters")
     note = "fewer than five clusters: little power" if count < 5 else ""
-    return asked.answer(float(values.mean()), se, count - 1, note)
+    return asked.answer(float(values.mean()), se, df, note)
 
 
 def seed_level(

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from sluicegate.errors import UserError
-from sluicegate.stats.groups import RUNS_FOR_A_RECIPE
+from sluicegate.stats.groups import RUNS_FOR_A_RECIPE, over_clusters
 from sluicegate.stats.paired import TINY, t_tail
 from sluicegate.stats.results import Alternative, Estimate, Floats, between, finite, known
 
 CLUSTERS_TO_DECIDE = 5
-"""Scenarios from which a claim is about scenarios like these; with fewer, t(C - 1) shows hardly anything."""
+"""Scenarios from which a claim is about scenarios like these; with fewer, t over them shows hardly anything."""
 
 
 class Crossed(NamedTuple):
@@ -54,15 +54,10 @@ def crossed(before: Floats, after: Floats, which: NDArray[np.int64] | None = Non
     return Crossed(after.mean(axis=(-2, -1)) - before.mean(axis=(-2, -1)), variance, found)
 
 
-def _over_items(differences: Floats, which: NDArray[np.int64] | None) -> tuple[Floats, int]:
+def _over_items(differences: Floats, which: NDArray[np.int64] | None) -> tuple[Floats, float]:
     """Variance of a mean over items, or over clusters of them, and its degrees of freedom."""
     n = differences.shape[-1]
-    if which is None:
-        return differences.var(axis=-1, ddof=1) / n, n - 1
-    count = int(which.max()) + 1
-    member = np.equal.outer(which, np.arange(count)).astype(np.float64)
-    sums = (differences - differences.mean(axis=-1, keepdims=True)) @ member
-    return count / (count - 1) * (sums**2).sum(axis=-1) / n**2, count - 1
+    return (differences.var(axis=-1, ddof=1) / n, n - 1) if which is None else over_clusters(differences, which)
 
 
 def _both(arm: Floats) -> Floats:

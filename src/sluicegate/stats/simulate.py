@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
+from sluicegate.stats.groups import over_clusters
 from sluicegate.stats.paired import midranks
 from sluicegate.stats.recipe import CLUSTERS_TO_DECIDE, crossed
 from sluicegate.stats.results import Floats
@@ -156,12 +157,8 @@ def _wilcoxon(values: Floats) -> Floats:
 
 
 def _cluster_robust(values: Floats, design: Design) -> Floats:
-    count = design.clusters
-    centre = values.mean(axis=1)
-    member = np.equal.outer(clusters(design), np.arange(count)).astype(np.float64)
-    sums = (values - centre[:, None]) @ member
-    se = np.sqrt(count / (count - 1) * (sums**2).sum(axis=1)) / values.shape[1]
-    return _t_p(centre, se, count - 1)
+    variance, df = over_clusters(values, clusters(design))
+    return _t_p(values.mean(axis=1), np.sqrt(variance), df)
 
 
 def _seed_level(design: Design, repeats: int, rng: np.random.Generator) -> Floats:

@@ -173,7 +173,7 @@ def across_scenarios(evidence: Evidence) -> Check:
 
     def rule(row: Comparison, gain: float, low: float, high: float) -> Check:
         p = row.effects.get("cluster_p")
-        seen = f"{_chance(p)} (cluster-robust, t({count - 1})) over {count} scenarios"
+        seen = f"{_chance(p)} (cluster-robust t) over {count} scenarios"
         if not evidence.across:
             return Check("across_scenarios", None, wanted, f"{seen}: too few to decide by; the claim is on these alone")
         passed = p is not None and p <= alpha

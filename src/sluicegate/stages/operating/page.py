@@ -372,6 +372,11 @@ def _limits(figures: Figures) -> str:
 - The model is not your benchmark. Difficulties are Beta distributed, gains are spread over items as r says, and noise
   of seeds and scenarios is normal. With no gain the sign-flip test needs none of that, only that two like arms are
   alike; t over scenarios and the crossed test rest on it more, power and the planner's n entirely.
+- A change that is worth nothing on average may still not be two like arms: where it helps nearly every item a little
+  and harms a few a lot, and those few are rare enough to be missed by the test items, neither the sign-flip test nor t
+  can know of them, and a GO is more frequent than alpha. More items mend it; looking at the samples lost shows it.
+- Scenarios have as many items each here, give or take one. Where a few of them hold most of the items, t over scenarios
+  has as few degrees of freedom, down to 1: it keeps its level and finds less than these tables and the planner say.
 - Attempts are simulated as new experiments. Attempts on the same items are alike, which makes one GO among them rarer.
 - Metrics that must not worsen stand in one table only; each is one more condition for a GO, so they lower the false GO
   and the power.

@@ -16,6 +16,7 @@ from scipy import special
 
 from sluicegate.errors import UserError
 from sluicegate.stats import RUNS_FOR_A_RECIPE, Design
+from sluicegate.stats.groups import over_clusters
 from sluicegate.stats.intervals import PSEUDO_ITEMS, constant_interval
 from sluicegate.stats.paired import TINY
 from sluicegate.stats.recipe import CLUSTERS_TO_DECIDE, crossed
@@ -198,24 +199,20 @@ def _which(design: Design) -> NDArray[np.int64] | None:
     return clusters(design) if design.clusters >= CLUSTERS_TO_DECIDE else None
 
 
-def _cluster_errors(batch: Batch) -> tuple[Floats, Floats]:
-    """Mean and cluster-robust standard error."""
-    count, centre = batch.design.clusters, batch.differences.mean(axis=1)
-    member = np.equal.outer(clusters(batch.design), np.arange(count)).astype(np.float64)
-    sums = (batch.differences - centre[:, None]) @ member
-    return centre, np.sqrt(count / (count - 1) * (sums**2).sum(axis=1)) / batch.design.items
+def _cluster_errors(batch: Batch) -> tuple[Floats, Floats, float]:
+    """Mean, cluster-robust standard error and its degrees of freedom."""
+    variance, df = over_clusters(batch.differences, clusters(batch.design))
+    return batch.differences.mean(axis=1), np.sqrt(variance), df
 
 
 def cluster_ps(batch: Batch) -> Floats:
     """`stats.cluster_robust`; 1 where there is no spread between clusters."""
-    centre, se = _cluster_errors(batch)
-    return _t_ps(centre, se, batch.design.clusters - 1)
+    return _t_ps(*_cluster_errors(batch))
 
 
 def cluster_bounds(batch: Batch, level: float) -> Bounds:
     """The interval of `stats.cluster_robust`; all of [-1, 1] where there is no spread between clusters."""
-    centre, se = _cluster_errors(batch)
-    return _t_bounds(centre, se, batch.design.clusters - 1, level)
+    return _t_bounds(*_cluster_errors(batch), level)
 
 
 def welch_ps(batch: Batch) -> Floats:
@@ -226,13 +223,13 @@ def welch_ps(batch: Batch) -> Floats:
     return _t_ps(after.mean(axis=1) - before.mean(axis=1), np.sqrt(left + right), df)
 
 
-def _t_ps(centre: Floats, se: Floats, df: Floats | int) -> Floats:
+def _t_ps(centre: Floats, se: Floats, df: Floats | float) -> Floats:
     """One-sided p; without spread there is no test, which a p of 1 says."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = special.stdtr(np.maximum(df, 1e-9), -centre / se)
     return np.asarray(np.where(se > TINY, found, 1.0), dtype=np.float64)
 
 
-def _t_bounds(centre: Floats, se: Floats, df: Floats | int, level: float) -> Bounds:
+def _t_bounds(centre: Floats, se: Floats, df: Floats | float, level: float) -> Bounds:
     half = np.where(se > TINY, special.stdtrit(np.maximum(df, 1e-9), 0.5 + level / 2) * se, 2.0)
     return Bounds(np.maximum(-1.0, centre - half), np.minimum(1.0, centre + half))
