@@ -26,11 +26,62 @@ from sluicegate.records import Sample
         ("\n\u00a0```py\nx = 1\n```", "x = 1\n"),
         ("  ```py\n  x = 1\n\n  y = 2\n  ```\nDone.", "x = 1\n\ny = 2\n"),
         ("Here:\n  ```py\n  x = 1\n  ```", None),
+        ("<think>\n```py\nx = 2\n```\n</think>\n\n```py\nx = 1\n```", "x = 1\n"),
+        ("So:\n```py\nx = 2\n```\n</think>\nx = 1", "\nx = 1"),
+        ("</think>x = 1", "x = 1"),
+        ("<think>so</think>", ""),
+        ("<think>so\n```py\nx = 1\n```", "x = 1\n"),
+        ("x = '<think>'\ny = `\n</think>`", None),
+        ("x = '</think>'", None),
+        ("```py\nx = 1\n```<|eot_id|>", "x = 1\n"),
+        ("x = 1\n</s> \n<|im_end|>\n", "x = 1\n"),
+        ("x = '</s>'", None),
+        ("<|endoftext|>", ""),
+        ("  if x:\n      y = 1\n\n  z = 2\n", "if x:\n    y = 1\n\nz = 2\n"),
+        ("  if x:\n    ~~\n    ```\n    ~~\n", "if x:\n  ~~\n  ```\n  ~~\n"),
+        ("\tSo:\n\t```py\n\tx = 1\n\t```", "x = 1\n"),
+        ("```py\n    x = 1\n    y = 2\n```", "x = 1\ny = 2\n"),
+        ("1. Install:\n   ```sh\n   a\n   ```\n2) Then:\n\n   ```py\n   x = 1\n   ```\n", "x = 1\n"),
+        ("- First:\n  - this:\n    ```\n    x = 1\n    ```\nDone.", "x = 1\n"),
+        ("- First\nand\n  ```\n  x = 1\n  ```", None),
         ('def f():\n    """\n    ```\n    f()\n    ```\n    """', None),
     ],
 )
 def test_the_program_is_the_first_block_or_everything(text: str, wanted: str | None) -> None:
     assert program(text) == (text if wanted is None else wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "wanted"),
+    [
+        ("It prints\n```\n1\n```\n~~~Python3\nprint(1)\n~~~", "python", "print(1)\n"),
+        ("```js\nx\n```\n```py\ny\n```", "python", "y\n"),
+        ("```js\nx\n```\n```py\ny\n```", "rust", "x\n"),
+        ("```css\nx\n```\n```javascript\ny\n```", "tsx", "y\n"),
+        ("```css\nx\n```\n```typescript\ny\n```", "javascript", "x\n"),
+        ("```python\nx = 1\n```\nand then\n```python\ny = x\n```", "python", "x = 1\n"),
+        ("```text\na\n```\n```\nx\n```", "", "x\n"),
+    ],
+)
+def test_a_block_that_names_the_samples_language_goes_first(text: str, language: str, wanted: str) -> None:
+    assert program(text, language) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>" * 300_000,
+        "```\n" * 100_000,
+        "- x\n  ```py\n" * 100_000,
+        "</s> " * 300_000 + "x",
+        f"{' ' * 1_000_000}</s>{' ' * 1_000_000}x",
+        " " * 1_000_000 + "x\n" * 100_000,
+    ],
+    ids=["thoughts", "fences", "items", "ends", "blanks", "indented"],
+)
+@pytest.mark.timeout(60)
+def test_long_texts_are_read_in_time(text: str) -> None:
+    assert len(program(text, "python")) <= len(text) + 1
 
 
 @pytest.mark.parametrize(

@@ -475,6 +475,25 @@ def test_no_program_touches_the_next(bwrap: str, program: str) -> None:
     assert attack(FRESH + RIGHT, backend=bwrap) == Outcome("pass", "", bwrap)
 
 
+OWN_TESTS = {
+    "function": "def test_add():\n    {}\n",
+    "class": "class TestAdd:\n    def test_it(self):\n        {}\n",
+    "case": "import unittest\nclass TestAdd(unittest.TestCase):\n    def test_it(self):\n        {}\nunittest.main()\n",
+    "case, by another name": (
+        "from unittest import main, TestCase\nclass TestAdd(TestCase):\n    def test_it(self):\n        {}\nmain()\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("own", OWN_TESTS.values(), ids=OWN_TESTS)
+def test_a_program_with_tests_of_the_same_names_is_tested(bwrap: str, own: str) -> None:
+    tests = own.format("assert add(1, 2) == 3")
+    right, wrong = (f"{program}{own.format('pass')}" for program in (RIGHT, RIGHT.replace("+", "-")))
+    for reference in (RIGHT, right):
+        assert python.run(right, tests, reference=reference, limits=GENEROUS, backend=bwrap).kind == "pass"
+        assert python.run(wrong, tests, reference=reference, limits=GENEROUS, backend=bwrap).kind == "fail"
+
+
 ON_OBJECTS = "class Box:\n    def __init__(self, n): self.n = n\n    def plus(self, m): return self.n + m\n"
 BOX_TESTS = "assert Box(1).plus(2) == 3\nassert Box(1).n == 1\n"
 

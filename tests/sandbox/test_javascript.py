@@ -48,6 +48,15 @@ ODD_BUT_RIGHT = {
     "indented": "  const none = 0;\n  function add(a, b) {\n    const process = a;\n    return process + b;\n  }",
     "a default export": "export default function add(a, b) { return a + b; }",
     "the function alone": "module.exports = function add(a, b) { return a + b; };",
+    "a function without a name": "module.exports = (a, b) => a + b;",
+    "a default export without a name": "export default function (a, b) { return a + b; }",
+    "an export by another name": "const none = 0, sum = (a, b) => a + b;\nexport {\n  sum as add,\n  none,\n};",
+    "the second declaration": "const none = (x, y) => [x, y], add = (a, b) => a + b;",
+    "a part of an object": "const { sum: add, ...rest } = { sum: (a, b) => a + b };",
+    "a part of an array": "let [\n  add,\n] = [(a, b) => a + b];",
+    "set later": "let none, add;\nadd = (a, b) => a + b;",
+    "not declared": "add = (a, b) => a + b;",
+    "symbols": f"const A = Symbol('a'), ALL = {{ A, of: [A] }};\n{RIGHT}",
     "an open setInterval": f"setInterval(() => {{}}, 1000);\n{RIGHT}",
     "an open server": f"require('node:http').createServer().listen(0, '127.0.0.1');\n{RIGHT}",
     "exit code 7": f"process.exitCode = 7;\nprocess.on('exit', () => process.reallyExit(7));\n{RIGHT}",
@@ -94,6 +103,8 @@ HOSTILE = {
         "fail",
         "AssertionError",
     ),
+    "has no name and is wrong": ("module.exports = (a, b) => a - b;", "fail", "AssertionError"),
+    "has another name": ("module.exports = function sum(a, b) { return a + b; };", "error", "add is not defined"),
     "returns an object that says yes": (YES + "function add() { return yes; }", "fail", "AssertionError"),
     "returns an object that is 3 when asked": (
         "function add() { return { valueOf() { return 3; }, toString() { return '3'; } }; }",
@@ -323,6 +334,14 @@ def test_an_object_that_is_another_number_each_time_is_none(bwrap: str) -> None:
     )
 
 
+@pytest.mark.parametrize("judging", ["assert", "test"])
+def test_what_judges_is_never_the_programs(bwrap: str, judging: str) -> None:
+    known = f"const {judging} = require('node:{judging}');\n{RIGHT}"
+    wrong = f"const {judging} = Object.assign(() => {{}}, {{ strictEqual() {{}} }});\nfunction add() {{ return 7; }}"
+    ended = outcome_of(wrong, "test('adds', () => assert.strictEqual(add(1, 2), 3));", known)
+    assert (ended.kind, ended.why.partition(":")[0]) == ("fail", "AssertionError")
+
+
 def test_console_assert_of_the_tests_is_an_assertion(bwrap: str) -> None:
     tests = "console.assert(add(1, 2) === 3, 'the sum of %d', 2);\nconsole.assert(add(0, 1));\n"
     assert outcome_of(RIGHT, tests).kind == "pass"
@@ -446,6 +465,20 @@ EXPRESS_HOSTILE = {
     "is no JSON": ("(_, r) => r.type('json').send('{')", "error"),
     "patches node's http": (
         "(_, r) => { const { ClientRequest } = require('http'); ClientRequest.prototype.end = () => {}; r.end(); }",
+        "any",
+    ),
+    "knows every answer": ("(_, r) => r.status(500).json({ sum: 3, status: 500, 0: 3 })", "fail"),
+    "writes a response of its own": (
+        "(_, r) => r.socket.end('HTTP/1.1 200 OK\\r\\nstatus: 500\\r\\n__proto__: x\\r\\n\\r\\n{}')",
+        "fail",
+    ),
+    "has headers without end": (
+        "(_, r) => r.socket.write('HTTP/1.1 200 OK\\r\\n' + 'a: b\\r\\n'.repeat(1e5))",
+        "error",
+    ),
+    "puts its own in http's place": (
+        "(_, r) => { r.json({ sum: 3 });\n"
+        "require('http').request = (_, tell) => ({ on() {}, end() { tell({ on() {}, statusCode: 500 }); } }); }",
         "any",
     ),
     "breaks off": ("(request) => request.socket.destroy()", "error"),

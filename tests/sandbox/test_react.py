@@ -189,6 +189,31 @@ HOSTILE = {
         "fail",
         "",
     ),
+    "patches React DOM": (
+        STILL + "require('react-dom/client').createRoot = () => ({ render() { document.body.innerHTML = "
+        "'<div><p>Count: 4</p><button>+</button></div>'; }, unmount() {} });",
+        "fail",
+        "AssertionError",
+    ),
+    "says another text each time it is read": (
+        STILL + "const { get } = Object.getOwnPropertyDescriptor(CharacterData.prototype, 'data');\nlet n = 2;\n"
+        "Object.defineProperty(CharacterData.prototype, 'data', {\n"
+        "  get() { return get.call(this).replace('3', ++n); },\n});",
+        "fail",
+        "AssertionError",
+    ),
+    "counts clicks anywhere": (
+        "import { useEffect, useRef } from 'react';\nexport function Counter() {\n  const shown = useRef();\n"
+        "  useEffect(() => { let n = 3; document.addEventListener('click', () => { shown.current.textContent = "
+        "`Count: ${++n}`; }, true); }, []);\n  return <div><p ref={shown}>Count: 3</p><button>+</button></div>;\n}",
+        "fail",
+        "AssertionError",
+    ),
+    "takes its page away": (
+        STILL.replace("<div>", "<div ref={() => document.documentElement?.remove()}>"),
+        "error",
+        "wrote to the pipe of the harness: not a page",
+    ),
     "forges the page": (
         STILL + 'const plain = JSON.stringify;\nJSON.stringify = (x) => x?.rows ? \'{"rows":[["x"]]}\' : plain(x);',
         "error",
@@ -271,6 +296,11 @@ ENDLESS = {
     "effects that never rest": (
         "import { useEffect, useState } from 'react';\n"
         "export function Counter() { const [n, set] = useState(0); useEffect(() => set(n + 1)); return <p>{n}</p>; }",
+        BUSY,
+    ),
+    "nodes that never end": (
+        "export const Counter = () => <div ref={(div) => div && Object.defineProperty(div.firstChild, 'nextSibling',\n"
+        "  { get() { return this; } })}><p>Count: 3</p></div>;",
         BUSY,
     ),
     "never answers": (

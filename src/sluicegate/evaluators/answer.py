@@ -1,10 +1,12 @@
 r"""What is judged of a model's answer: its language, and the program without the fence around it.
 
-One rule for all evaluators. The program is the answer as it stands, or, where a line of it begins with three
-backticks or tildes in the first column, the first such block: chat models write a sentence before it. A block that says
-it is for a shell or plain text (`ASIDE`) is passed over where another follows: they tell how to install first. Blank
-space is allowed before a fence with which the answer begins: some tokenizers put one there. A manifest is unwrapped by
-`k8s.answer`, which is stricter.
+One rule for all evaluators. A thought at the beginning (up to `</think>`) and the marks with which chat models end
+(`END_MARKS`) are no part of an answer. The program is what is left as it stands, or, where there are blocks between
+lines of three or more backticks or tildes, one of them: the first that names the sample's language; else the first that
+does not name a shell or plain text (`ASIDE`), which tell how to install; else the first. A fence stands in the first
+column, or indented under an item of a list, or blank space is before it where the answer begins with it: some
+tokenizers put one there. Indentation that all lines of the program share is taken away. Blocks are not joined: of a
+program in two of them one is judged. A manifest is unwrapped by `k8s.answer`, which is stricter.
 """
 
 from __future__ import annotations
@@ -55,11 +57,19 @@ SPELLINGS: Final = {
     "kubernetes": "yaml",
     "sqlite": "sql",
 }
+READ_AS: Final = {"tsx": ("tsx", "typescript", "javascript")}
+"""Languages that a block may name, where another than the sample's is as good."""
 FENCE: Final = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#-]*)")
 ASIDE: Final = frozenset(
     ("bash", "console", "output", "plaintext", "powershell", "sh", "shell", "terminal", "text", "txt", "zsh")
 )
 """Languages of blocks that come beside a program."""
+ITEM: Final = re.compile(r"(?:[-*+]|\d{1,9}[.)])[ \t]")
+"""How a line begins an item of a list."""
+END_MARKS: Final = ("<|eot_id|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>")
+"""Tokens that end a turn or a text, where they were decoded with it."""
+ENDED: Final = re.compile(rf"(?:\s*+(?:{'|'.join(re.escape(mark[::-1]) for mark in END_MARKS)}))++")
+"""Such marks at the end of a text, read from its end backwards: in time that grows as the text does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +134,16 @@ def language_of(sample: Sample) -> str:
 
 
 def program(text: str, language: str = "") -> str:
-    r"""The program in a text: its first block between fences in the first column that is one, or all of it.
+    r"""The program in a text: its first block between fences that is one, or all of it.
 
     >>> program("Here:\n```python\nx = 1\n```\nDone.")
     'x = 1\n'
     >>> program(" ```python\nx = 1\n```\n"), program("\ufeffx = 1\r")
     ('x = 1\n', 'x = 1\n')
+    >>> program("<think>\n```py\nx = 2\n```\n</think>\n1. So:\n\n   ```py\n   x = 1\n   ```<|eot_id|>")
+    'x = 1\n'
+    >>> program("It prints\n```\n1\n```\nand is\n```py\nprint(1)\n```", "python")
+    'print(1)\n'
     >>> program("kind: Pod\n"), program("~~~yaml\nkind: Pod\n~~~\n", "yaml")
     ('kind: Pod\n', 'kind: Pod\n')
     >>> program("Here:\n```\nkind: Pod\n```", "yaml")
@@ -137,30 +151,62 @@ def program(text: str, language: str = "") -> str:
     """
     if language == "yaml":
         return manifest(text.replace("\r\n", "\n"))
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    begun = text.lstrip()
-    gap = text[: len(text) - len(begun)].rpartition("\n")[2] if FENCE.match(begun) else ""
-    lines = text.split("\n")
-    blocks = list(_blocks(lines, gap))
+    text = _said(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    lines = _flush_left(text.split("\n"))
+    blocks = list(_blocks(lines))
     if not blocks:
-        return text
-    inner = next((block for name, block in blocks if name not in ASIDE or name == language), blocks[0][1])
-    shared = gap if all(line.startswith(gap) for line in inner if line.strip()) else ""
-    return "".join(f"{line.removeprefix(shared)}\n" for line in inner)
+        return "\n".join(lines)
+    _, block = min(blocks, key=lambda block: _rank(block[0], language))
+    return "".join(f"{line}\n" for line in _flush_left(block))
 
 
-def _blocks(lines: list[str], gap: str) -> Iterator[tuple[str, list[str]]]:
+def _said(text: str) -> str:
+    """A text without the thought before it and the marks behind it; a thought that a prompt began has its end alone."""
+    before, end, rest = text.partition("</think>")
+    is_thought = before.lstrip().startswith("<think>") or ("<think>" not in before and before[-1:] in ("", "\n"))
+    said = rest if end and is_thought else text
+    ended = ENDED.match(said[::-1])
+    return said[: len(said) - ended.end()] if ended else said
+
+
+def _rank(name: str, language: str) -> int:
+    """How likely a block of that name is the program: the lowest is, and the first of several."""
+    if name and SPELLINGS.get(name, name) in READ_AS.get(language, (language,)):
+        return 0
+    return 2 if name in ASIDE else 1
+
+
+def _flush_left(lines: list[str]) -> list[str]:
+    """Lines without the indentation that all of them share, blank ones aside."""
+    told = [line for line in lines if line.strip()]
+    first, last = _indentation(min(told, default="")), max(told, default="")
+    gap = first[: next((at for at, sign in enumerate(first) if not last.startswith(sign, at)), len(first))]
+    return [line.removeprefix(gap) for line in lines] if gap else lines
+
+
+def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     """The language that each block names, and its lines; the last one may be without its end."""
-    number = 0
+    first = next((line for line in lines if line.strip()), "")
+    gap = _indentation(first) if FENCE.match(first.lstrip()) else ""
+    number, in_item = 0, False
     while number < len(lines):
-        mark = FENCE.match(lines[number].removeprefix(gap))
+        line = lines[number]
+        indentation = _indentation(line)
+        mark = FENCE.match(line, len(indentation)) if in_item or indentation in ("", gap) else None
+        if line.strip() and not indentation:
+            in_item = ITEM.match(line) is not None
         number += 1
         if mark is not None:
             start = number
-            while number < len(lines) and not _closes(lines[number].removeprefix(gap), mark[1]):
+            while number < len(lines) and not _closes(lines[number].removeprefix(indentation), mark[1]):
                 number += 1
             yield mark[2].lower(), lines[start:number]
             number += 1
+
+
+def _indentation(line: str) -> str:
+    """The blank space with which a line begins."""
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _closes(line: str, fence: str) -> bool:

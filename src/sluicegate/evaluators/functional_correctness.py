@@ -1,7 +1,7 @@
 r"""Whether the answer does what the sample's hidden tests ask: 1 or 0, in Python, JavaScript, TypeScript, React or SQL.
 
-The candidate is the answer's first block between fences in the first column, those for a shell and of plain text
-passed over, or all of it (`answer.program`).
+The candidate is one block of the answer between fences, the first that names the sample's language where one does, or
+all of it (`answer.program`).
 
 Python: the tests are statements that run with the candidate's names, and then every `test_…` function that
 they define, those of their classes included. JavaScript and TypeScript: statements and functions given to

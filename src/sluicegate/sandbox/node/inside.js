@@ -18,7 +18,7 @@ function serveCandidate(prepare = () => {}) {
     kept = "";
     return text;
   };
-  Object.assign(peer.extra, { load, http: (target, asked) => exchange(target, asked) });
+  Object.assign(peer.extra, { load: (source) => load(source).filter(([, value]) => canBeSent(peer, value)), http: (target, asked) => exchange(target, asked) });
   prepare(peer);
   fs.writeSync(STREAM, "R");
   process.on("uncaughtException", () => {}); // a late fault of a timer answers nothing
@@ -48,6 +48,16 @@ async function ticked(peer, said) {
 function later(peer, resolve, patience) {
   peer.wake = resolve;
   after(resolve, patience);
+}
+
+/** A symbol, or what has one in it, cannot: no reason to lose the names beside it. */
+function canBeSent(peer, value) {
+  try {
+    peer.write(value, { list: [], numbers: new Map() }, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const SERVERS = new Map(); // what answers → its server on the private loopback
@@ -91,8 +101,8 @@ async function served(http, target, at) {
 function load(source, required = require) {
   const module = { exports: {} };
   const script = asScript(source);
-  const names = declared(script);
-  const picked = names.map((name) => `${name}: typeof ${name} === "undefined" ? undefined : ${name}`).join(", ");
+  const pairs = [...named(script).map((name) => [name, name]), ...renamed(source)];
+  const picked = pairs.map(([as, name]) => `${as}: typeof ${name} === "undefined" ? undefined : ${name}`).join(", ");
   const body = new (require("node:vm").Script)(
     `(function (exports, require, module, __filename, __dirname) {${script}\n;return {${picked}};\n})`,
     { filename: "candidate.js" },
@@ -121,7 +131,21 @@ function asScript(source) {
     .replace(/^export\s+(?=(?:async\s+)?(?:function|class|const|let|var)\b)/gm, "");
 }
 
-/** Names that may be declared at the top: those that are not there by then are undefined, and are left out. */
+/** What `export { name as other }` calls by another name: pairs of other and name. */
+function renamed(source) {
+  const lists = [...source.matchAll(/^export\s+\{([^}]*)\}/gm)].map(([, list]) => list);
+  return lists.flatMap((list) => [...list.matchAll(/([A-Za-z_$][\w$]*)\s+as\s+([A-Za-z_$][\w$]*)/g)]).map(([, name, as]) => [as, name]);
+}
+
+/** Names that may be there when the program has run: those of declarations first, then all other words that node does not
+ * know by itself. What is not there at the top by then is undefined, and is left out. */
+function named(script) {
+  const words = (script.match(/[A-Za-z_$][\w$]*/g) ?? []).filter((word) => !(word in globalThis) && !NO_NAMES.has(word));
+  return [...new Set([...declared(script), ...words])];
+}
+
+const NO_NAMES = new Set([...RESERVED, "exports", "require", "module", "__filename", "__dirname"]);
+
 function declared(script) {
   const found = script.matchAll(/(^|[;}])([ \t]*)(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+([A-Za-z_$][\w$]*)/gm);
   return [...new Set([...found].filter(([, before, gap, name]) => (!before && !gap) || !(name in globalThis)).map(([, , , name]) => name))];

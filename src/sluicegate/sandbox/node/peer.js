@@ -493,6 +493,14 @@ function refill(thing, parts) {
   }
 }
 
+const RESERVED = new Set(
+  (
+    "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for " +
+    "function if implements import in instanceof interface let new null package private protected public return static super switch " +
+    "this throw true try typeof undefined var void while with yield"
+  ).split(" "),
+);
+
 // -- packages
 
 /** A bundle of packages, a function of what a module has; with its compiled code. */

@@ -22,7 +22,7 @@ function preparePage(peer) {
   const library = parts.library();
   const React = parts.packages.react();
   const kept = { roots: [], clock: null, last: "" };
-  peer.extra.load = (source) => found(load(source, requiring(parts.packages)));
+  peer.extra.load = (source) => found(load(source, requiring(parts.packages))).filter(([, value]) => canBeSent(peer, value));
   Object.assign(peer.extra, deeds(peer, window, { React, parts, ...library }, kept));
   peer.special = special(peer, window, React);
   wrapCalls(peer, library.testing.act);

@@ -36,6 +36,7 @@ async function judge(request, equip) {
     const found = new Map(peer.ask("load", 0, [request.candidate]));
     const tools = { supertest: own.request, "@jest/globals": own, "node:test": own, vitest: own, ...page.tools };
     own.require = (name) => required(name, tools, found);
+    nameNameless(found, known);
     const names = [...found.keys()].filter((name) => isOpen(name, own, known));
     TOLD.names = names;
     for (const name of names) if (HOME.has(found.get(name))) PATHS.set(found.get(name), name);
@@ -116,21 +117,26 @@ function fn(deed = () => undefined) {
   return mock;
 }
 
+/** A function without a name that is all a program exports has the one name that the tests use of the reference's. */
+function nameNameless(found, known) {
+  const words = new Set(request.tests.match(/[A-Za-z_$][\w$]*/g));
+  const wanted = known?.names.filter((name) => words.has(name)) ?? [];
+  const given = found.get("module.exports") ?? found.get("default");
+  const isNameless = typeof given === "function" && NAMELESS.has(given.name);
+  if (wanted.length === 1 && isNameless && !found.has(wanted[0])) found.set(wanted[0], given);
+}
+
+const NAMELESS = new Set(["", "default", "stdin_default"]); // the last is esbuild's
+
 // -- verdicts
 
 function isOpen(name, own, known) {
-  if (!/^[A-Za-z_$][\w$]*$/.test(name) || RESERVED.has(name)) return false;
+  if (!/^[A-Za-z_$][\w$]*$/.test(name) || RESERVED.has(name) || JUDGING.has(name)) return false;
   if (known === null) return true;
   return known.names.includes(name) || (known.steps === null && !(name in own) && !(name in globalThis));
 }
 
-const RESERVED = new Set(
-  (
-    "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for " +
-    "function if implements import in instanceof interface let new null package private protected public return static super switch " +
-    "this throw true try typeof undefined var void while with yield"
-  ).split(" "),
-);
+const JUDGING = new Set("assert expect test it describe beforeAll beforeEach afterEach afterAll".split(" ")); // no program's
 
 function allowed(step, known) {
   TOLD.steps.add(step);
