@@ -383,6 +383,25 @@ def test_figures_are_short() -> None:
 
 
 @pytest.mark.process
+def test_a_page_replaces_an_earlier_plan_and_nothing_else(tmp_path: Path) -> None:
+    page, notes, other = tmp_path / "plan.html", tmp_path / "notes.txt", tmp_path / "index.html"
+    page.touch()
+    forecast.command("demo", None, runs=tmp_path, page=page)
+    forecast.command("k8s-demo", None, runs=tmp_path, page=page)
+    assert "<title>Plan · k8s-demo</title>" in page.read_text("utf-8")
+    for path, text in ((notes, "hours of work"), (other, "<!doctype html>\n<title>Report · demo</title>\n")):
+        path.write_text(text, "utf-8")
+        with pytest.raises(UserError, match="holds something else; nothing was written"):
+            forecast.command("demo", None, runs=tmp_path, page=path)
+        assert path.read_text("utf-8") == text
+
+
+def test_an_empty_name_is_no_study(tmp_path: Path) -> None:
+    for given, named in (("", None), (None, "")):
+        with pytest.raises(UserError, match="no study is named"):
+            forecast.command(given, named, runs=tmp_path)
+
+
 def test_a_plan_needs_no_gpu_stack() -> None:
     code = (
         "import sys\nfrom sluicegate import cli\n"

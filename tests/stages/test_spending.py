@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,3 +148,17 @@ def test_a_damaged_run_folder_is_left_out_of_the_machines(runs: Path) -> None:
     shutil.rmtree(runs / "demo" / "stage3-20300102T000000Z")
     found = rows(spending.command(str(runs), runs))
     assert found["in all"][:2] == ["$1.76", "$0"]
+
+
+def test_a_folder_that_goes_away_while_it_is_looked_at_has_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = spending.command(str(runs), runs)
+    gone, look = runs / "demo" / "gone", os.scandir
+    gone.mkdir()
+
+    def scandir(path: str | Path) -> Any:
+        if Path(path) == gone:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert spending.command(str(runs), runs) == before

@@ -6,6 +6,7 @@ Only reading, but for `release`, which counts what killed processes had reserved
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,12 +93,23 @@ def _places(where: str, runs: Path) -> Iterator[Place]:
 
 
 def _is_study(place: Path) -> bool:
-    return any(path.is_dir() for path in place.glob("stage[0-9]-*"))
+    return any(path.is_dir() for path in _below(place, "stage[0-9]-*"))
 
 
 def _ledgers(place: Path, depth: int) -> tuple[Path, ...]:
-    patterns = ("*/" * level + FILE for level in range(depth + 1))
-    return tuple(sorted(path for pattern in patterns for path in place.glob(pattern) if path.is_file()))
+    found: list[Path] = []
+    for here, folders, files in os.walk(place, followlinks=True):
+        if len(Path(here).relative_to(place).parts) == depth:
+            folders.clear()
+        found += [Path(here, FILE)] if FILE in files else []
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+def _below(place: Path, pattern: str) -> list[Path]:
+    """What lies there; a folder that goes away while it is looked at, or shows nothing, has nothing."""
+    with contextlib.suppress(OSError):
+        return sorted(place.glob(pattern))
+    return []
 
 
 def _section(place: Place, *, release: bool) -> str:
@@ -123,12 +135,13 @@ def _stage_of(ledger: Path, sums: Sums) -> int | None:
 
 
 def _attempts(place: Path, number: int) -> list[Path]:
-    return sorted(path for path in place.glob(f"stage{number}-*") if path.is_dir())
+    return [path for path in _below(place, f"stage{number}-*") if path.is_dir()]
 
 
 def _newest_study(place: Path) -> Study | None:
     """As the newest run folder has it; None where none can be read."""
-    found = sorted(place.glob(f"stage[0-9]-*/{folder.STUDY}"), key=lambda path: path.parent.name.partition("-")[2])
+    found = _below(place, f"stage[0-9]-*/{folder.STUDY}")
+    found.sort(key=lambda path: path.parent.name.partition("-")[2])
     for path in reversed(found):
         with contextlib.suppress(UserError):
             return study.load(path)
