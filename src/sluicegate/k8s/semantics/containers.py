@@ -220,7 +220,12 @@ RULES = (
     Rule("container-name", "Container names are DNS labels, each once in a pod.", WORKLOADS, container_names),
     Rule("container-port", "Ports are in range; their names are port names, each once.", WORKLOADS, ports),
     Rule("host-port", "On the host's network, host and container port are the same.", WORKLOADS, host_ports),
-    Rule("environment", "Each variable has a name of its own and one value.", WORKLOADS, environment),
+    Rule(
+        "environment",
+        "Each variable has one value and a name of its own; one that is there twice is refused by a server-side apply.",
+        WORKLOADS,
+        environment,
+    ),
     Rule("probe-handler", "A probe has exactly one handler, with a port in range.", WORKLOADS, probe_handlers),
     Rule("probe-number", "Times and thresholds of a probe are in range.", WORKLOADS, probe_numbers),
     Rule("probe-port", "A port that a probe names is one of its container.", WORKLOADS, probe_ports),
