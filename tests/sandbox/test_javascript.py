@@ -342,6 +342,13 @@ def test_what_judges_is_never_the_programs(bwrap: str, judging: str) -> None:
     assert (ended.kind, ended.why.partition(":")[0]) == ("fail", "AssertionError")
 
 
+def test_a_program_may_have_a_describe_of_its_own() -> None:
+    known = "function describe(n) { return `number ${n}`; }"
+    tests = "assert.strictEqual(describe(3), 'number 3');"
+    assert outcome_of(known, tests, known).kind == "pass"
+    assert outcome_of("const describe = () => 'number 4';", tests, known).kind == "fail"
+
+
 def test_console_assert_of_the_tests_is_an_assertion(bwrap: str) -> None:
     tests = "console.assert(add(1, 2) === 3, 'the sum of %d', 2);\nconsole.assert(add(0, 1));\n"
     assert outcome_of(RIGHT, tests).kind == "pass"

@@ -1,9 +1,10 @@
 """Runs JavaScript answers against their tests in node: the same referee and the same sandbox as for Python.
 
 The tests are statements (await is allowed), and functions given to `test`, `it` or `describe`; `assert` is node's
-`node:assert`. They run in node outside, with the candidate's top-level names and exports, but for the names of what
-judges; the candidate runs in node inside. Both of CommonJS and `import` and `export` at the beginning of a line are
-understood. A program may have the packages of `PACKAGED` where its reference uses them; there are no others.
+`node:assert`. They run in node outside, with the candidate's top-level names and exports, but for those by which the
+reference calls node's own `assert` and `test`; the candidate runs in node inside. Both of CommonJS and `import` and
+`export` at the beginning of a line are understood. A program may have the packages of `PACKAGED` where its reference
+uses them; there are no others.
 
 An Express application or router is asked over HTTP on the program's own loopback, and each exchange comes
 back as plain data: `await request(app).post("/path").send({…}).expect(201)`, and for a router

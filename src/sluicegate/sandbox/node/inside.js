@@ -114,7 +114,16 @@ function load(source, required = require) {
   if (given !== null && ["object", "function"].includes(typeof given)) {
     for (const name of Object.keys(given)) all[name] = given[name];
   }
-  return Object.entries(all).filter(([, value]) => value !== undefined);
+  return Object.entries(all).filter(([name, value]) => value !== undefined && !isNodes(name, value));
+}
+
+const JUDGING = new Set("assert expect test it describe suite before after beforeAll beforeEach afterEach afterAll mock".split(" "));
+
+/** Whether a program has such a name of node itself: what judges is not a program's to give, a `describe` of its own is. */
+function isNodes(name, value) {
+  if (!JUDGING.has(name)) return false;
+  const parts = ["node:assert", "node:assert/strict", "node:test"].map((from) => require(from));
+  return parts.some((part) => part === value || Object.values(part).includes(value));
 }
 
 function asScript(source) {
