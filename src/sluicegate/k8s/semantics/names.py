@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from sluicegate.k8s.document import Path
+from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import cut, said
 from sluicegate.k8s.semantics.rule import ANY, EMPTY, WORKLOADS, Body, Found, Kind, Rule, View, at, mapping
 
@@ -109,6 +109,15 @@ def object_names(seen: View) -> Iterator[Found]:
                 yield ("metadata", field), wanted, said(name)
     if seen.object.namespace and not is_label(seen.object.namespace):
         yield ("metadata", "namespace"), A_LABEL, said(seen.object.namespace)
+
+
+def label_faults(labels: Value, path: Path) -> Iterator[Found]:
+    """What is wrong with labels that something is selected by."""
+    for key, value in mapping(labels).items():
+        if not is_label_key(key):
+            yield (*path, key), A_LABEL_KEY, said(key)
+        if isinstance(value, str) and not is_label_value(value):
+            yield (*path, key), A_LABEL_VALUE, said(value)
 
 
 def _labels(metadata: Body, path: Path) -> Iterator[Found]:

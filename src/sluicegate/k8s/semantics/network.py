@@ -9,16 +9,7 @@ from typing import Final
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.containers import A_PORT, PORTS_MOST, port_fault
-from sluicegate.k8s.semantics.names import (
-    A_LABEL,
-    A_LABEL_KEY,
-    A_LABEL_VALUE,
-    A_SUBDOMAIN,
-    is_label,
-    is_label_key,
-    is_label_value,
-    is_subdomain,
-)
+from sluicegate.k8s.semantics.names import A_LABEL, A_SUBDOMAIN, is_label, is_subdomain, label_faults
 from sluicegate.k8s.semantics.rule import (
     Body,
     Found,
@@ -122,11 +113,7 @@ def service_addresses(seen: View) -> Iterator[Found]:
 
 def service_selectors(seen: View) -> Iterator[Found]:
     """The labels that a service selects by."""
-    for key, value in mapping(at(seen.body, ("spec", "selector"))).items():
-        if not is_label_key(key):
-            yield ("spec", "selector", key), A_LABEL_KEY, said(key)
-        if isinstance(value, str) and not is_label_value(value):
-            yield ("spec", "selector", key), A_LABEL_VALUE, said(value)
+    return label_faults(at(seen.body, ("spec", "selector")), ("spec", "selector"))
 
 
 def _paths(seen: View) -> Iterator[tuple[Path, Body]]:

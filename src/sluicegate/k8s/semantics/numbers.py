@@ -9,7 +9,7 @@ from typing import Final
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.quantities import quantity
-from sluicegate.k8s.semantics.rule import WORKLOADS, Found, Kind, Rule, View, at, items, mapping, whole
+from sluicegate.k8s.semantics.rule import WORKLOADS, Found, Kind, Rule, View, at, items, mapping, out_of_range, whole
 from sluicegate.k8s.semantics.selectors import CONTROLLERS, JOBS
 
 SPEC: Final = "spec"
@@ -69,17 +69,13 @@ FIELDS: Final[tuple[tuple[str, int, int, Mapping[str, int]], ...]] = (
 def counts(seen: View) -> Iterator[Found]:
     """Numbers of the kind that must not be negative."""
     for path in COUNTS[seen.object.group, seen.object.kind]:
-        number = whole(at(seen.body, path))
-        if number is not None and number < 0:
-            yield path, "0 or more", str(number)
+        yield from out_of_range(at(seen.body, path), path, 0)
 
 
 def pod_times(seen: View) -> Iterator[Found]:
     """Times of a pod."""
     for field, least in (("terminationGracePeriodSeconds", 0), ("activeDeadlineSeconds", 1)):
-        number = whole(seen.pod.get(field))
-        if number is not None and number < least:
-            yield (*seen.pod_path, field), f"{least} or more", str(number)
+        yield from out_of_range(seen.pod.get(field), (*seen.pod_path, field), least)
 
 
 def _share(value: Value) -> bool:

@@ -8,30 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sluicegate.k8s.document import Path, Value
+from sluicegate.k8s.document import Path
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.names import (
     A_LABEL,
     A_LABEL_KEY,
-    A_LABEL_VALUE,
     A_SUBDOMAIN,
     is_label,
     is_label_key,
-    is_label_value,
     is_subdomain,
+    label_faults,
 )
-from sluicegate.k8s.semantics.rule import WORKLOADS, Body, Found, Rule, View, at, items, listed, mapping, whole
-from sluicegate.k8s.semantics.selectors import faults
+from sluicegate.k8s.semantics.rule import WORKLOADS, Body, Found, Rule, View, at, items, listed, mapping, out_of_range
+from sluicegate.k8s.semantics.selectors import WITH_VALUES, WITHOUT, faults
 
 ID_MOST: Final = 2_147_483_647
-AN_ID = f"0 to {ID_MOST}"
 MODE_MOST: Final = 0o777
 A_MODE = f"0 to 0777 in octal, which is {MODE_MOST}"
 CONTEXT: Final = "securityContext"
 SUBDOMAINS: Final = ("serviceAccountName", "priorityClassName", "runtimeClassName", "nodeName")
 LABELS: Final = ("hostname", "subdomain")
 REFERENCES: Final = ("configMapRef", "secretRef")
-WITH_VALUES, WITHOUT, COMPARED = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
+COMPARED = ("Gt", "Lt")
 REQUIRED, PREFERRED = (
     "requiredDuringSchedulingIgnoredDuringExecution",
     "preferredDuringSchedulingIgnoredDuringExecution",
@@ -39,30 +37,24 @@ REQUIRED, PREFERRED = (
 WEIGHT_MOST: Final = 100
 
 
-def _id_fault(value: Value, path: Path) -> Iterator[Found]:
-    number = whole(value)
-    if number is not None and not 0 <= number <= ID_MOST:
-        yield path, AN_ID, str(number)
-
-
 def user_ids(seen: View) -> Iterator[Found]:
     """Users and groups are numbers that a process can run as."""
     for path, body in ((seen.pod_path, seen.pod), *seen.containers):
         context = mapping(body.get(CONTEXT))
         for field in ("runAsUser", "runAsGroup", "fsGroup"):
-            yield from _id_fault(context.get(field), (*path, CONTEXT, field))
+            yield from out_of_range(context.get(field), (*path, CONTEXT, field), 0, ID_MOST)
     groups = at(seen.pod, (CONTEXT, "supplementalGroups"))
     for index, group in enumerate(listed(groups)):
-        yield from _id_fault(group, (*seen.pod_path, CONTEXT, "supplementalGroups", index))
+        yield from out_of_range(group, (*seen.pod_path, CONTEXT, "supplementalGroups", index), 0, ID_MOST)
 
 
 def file_modes(seen: View) -> Iterator[Found]:
     """The modes of a volume's files; 644 without a 0 before it is a decimal number."""
     for path, volume in items(seen.pod, seen.pod_path, "volumes"):
         for where, source in _sources(volume, path):
-            yield from _mode_fault(source.get("defaultMode"), (*where, "defaultMode"))
+            yield from out_of_range(source.get("defaultMode"), (*where, "defaultMode"), 0, MODE_MOST, A_MODE)
             for place, item in items(source, where, "items"):
-                yield from _mode_fault(item.get("mode"), (*place, "mode"))
+                yield from out_of_range(item.get("mode"), (*place, "mode"), 0, MODE_MOST, A_MODE)
 
 
 def _sources(volume: Body, path: Path) -> Iterator[tuple[Path, Body]]:
@@ -72,12 +64,6 @@ def _sources(volume: Body, path: Path) -> Iterator[tuple[Path, Body]]:
     for where, part in items(volume, path, "projected", "sources"):
         for field in ("secret", "configMap", "downwardAPI"):
             yield (*where, field), mapping(part.get(field))
-
-
-def _mode_fault(value: Value, path: Path) -> Iterator[Found]:
-    mode = whole(value)
-    if mode is not None and not 0 <= mode <= MODE_MOST:
-        yield path, A_MODE, str(mode)
 
 
 def references(seen: View) -> Iterator[Found]:
@@ -104,11 +90,7 @@ def environments(seen: View) -> Iterator[Found]:
 
 def node_selectors(seen: View) -> Iterator[Found]:
     """The labels of nodes that a pod runs on."""
-    for key, value in mapping(seen.pod.get("nodeSelector")).items():
-        if not is_label_key(key):
-            yield (*seen.pod_path, "nodeSelector", key), A_LABEL_KEY, said(key)
-        if isinstance(value, str) and not is_label_value(value):
-            yield (*seen.pod_path, "nodeSelector", key), A_LABEL_VALUE, said(value)
+    return label_faults(seen.pod.get("nodeSelector"), (*seen.pod_path, "nodeSelector"))
 
 
 def node_affinities(seen: View) -> Iterator[Found]:
@@ -141,9 +123,7 @@ def preferences(seen: View) -> Iterator[Found]:
     """Weights of what is preferred."""
     for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity"):
         for path, row in items(seen.pod, seen.pod_path, "affinity", kind, PREFERRED):
-            weight = whole(row.get("weight"))
-            if weight is not None and not 1 <= weight <= WEIGHT_MOST:
-                yield (*path, "weight"), f"1 to {WEIGHT_MOST}", str(weight)
+            yield from out_of_range(row.get("weight"), (*path, "weight"), 1, WEIGHT_MOST)
             if kind != "nodeAffinity" and mapping(row.get("podAffinityTerm")).get("topologyKey") == "":
                 yield (*path, "podAffinityTerm", "topologyKey"), "a label key of nodes", "nothing"
 

@@ -122,6 +122,13 @@ def whole(value: Value) -> int | None:
     return value if isinstance(value, int) else None
 
 
+def out_of_range(value: Value, path: Path, least: int, most: int | None = None, wanted: str = "") -> Iterator[Found]:
+    """A whole number below `least` or above `most`; `wanted` says the range in other words."""
+    number = whole(value)
+    if number is not None and (number < least or (most is not None and number > most)):
+        yield path, wanted or (f"{least} or more" if most is None else f"{least} to {most}"), str(number)
+
+
 def repeated(named: Iterator[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:
     """Those that bear a name which one before them has; empty names are passed over.
 

@@ -13,7 +13,7 @@ from sluicegate.k8s.document import Path
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.numbers import AUTOSCALERS
 from sluicegate.k8s.semantics.quantities import quantity
-from sluicegate.k8s.semantics.rule import Body, Found, Rule, View, at, items, mapping, whole
+from sluicegate.k8s.semantics.rule import Body, Found, Rule, View, at, items, mapping, out_of_range
 
 SOURCES: Final[Mapping[str, str]] = {
     "Resource": "resource",
@@ -79,18 +79,14 @@ def behaviours(seen: View) -> Iterator[Found]:
     for direction in ("scaleUp", "scaleDown"):
         path: Path = ("spec", "behavior", direction)
         rules = mapping(at(seen.body, path))
-        yield from _range(rules, path, "stabilizationWindowSeconds", 0, WINDOW_MOST)
+        yield from out_of_range(
+            rules.get("stabilizationWindowSeconds"), (*path, "stabilizationWindowSeconds"), 0, WINDOW_MOST
+        )
         if rules.get("policies") == []:
             yield (*path, "policies"), "at least one policy", "none"
         for where, policy in items(rules, path, "policies"):
-            yield from _range(policy, where, "value", 1, None)
-            yield from _range(policy, where, "periodSeconds", 1, PERIOD_MOST)
-
-
-def _range(body: Body, path: Path, field: str, least: int, most: int | None) -> Iterator[Found]:
-    number = whole(body.get(field))
-    if number is not None and (number < least or (most is not None and number > most)):
-        yield (*path, field), f"{least} or more" if most is None else f"{least} to {most}", str(number)
+            yield from out_of_range(policy.get("value"), (*where, "value"), 1)
+            yield from out_of_range(policy.get("periodSeconds"), (*where, "periodSeconds"), 1, PERIOD_MOST)
 
 
 RULES = (

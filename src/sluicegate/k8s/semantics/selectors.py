@@ -7,7 +7,7 @@ from typing import Final
 
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
-from sluicegate.k8s.semantics.names import A_LABEL_KEY, A_LABEL_VALUE, is_label_key, is_label_value
+from sluicegate.k8s.semantics.names import label_faults
 from sluicegate.k8s.semantics.rule import Body, Found, Kind, Rule, View, at, items, mapping, texts
 
 CONTROLLERS: Final[frozenset[Kind]] = frozenset(
@@ -33,11 +33,7 @@ TEMPLATE: Final[Path] = ("spec", "template", "metadata", "labels")
 
 def faults(selector: Body, path: Path) -> Iterator[Found]:
     """What is wrong with one label selector."""
-    for key, value in mapping(selector.get("matchLabels")).items():
-        if not is_label_key(key):
-            yield (*path, "matchLabels", key), A_LABEL_KEY, said(key)
-        if isinstance(value, str) and not is_label_value(value):
-            yield (*path, "matchLabels", key), A_LABEL_VALUE, said(value)
+    yield from label_faults(selector.get("matchLabels"), (*path, "matchLabels"))
     for where, row in items(selector, path, "matchExpressions"):
         operator, values = row.get("operator"), row.get("values")
         if operator in WITH_VALUES:
