@@ -13,9 +13,7 @@ from sluicegate.jsonl import explain
 from sluicegate.report.clean import one_line
 
 Value = TypeVar("Value")
-FAULTS = (
-    UserError, ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, OverflowError,
-)  # fmt: skip
+FAULTS = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What a malformed file can raise on its way into a record."""
 
 

@@ -11,11 +11,11 @@ from typing import TypeVar
 from sluicegate import folder, study
 from sluicegate.jsonl import read_text, write_text
 from sluicegate.records import from_json, to_json
+from sluicegate.report.reader import FAULTS
 from sluicegate.stages.budget import machine_dollars
 from sluicegate.stages.forecast import earlier
 from sluicegate.stages.forecast.cost import DIGITS, GIB, HOUR
 from sluicegate.stages.forecast.counts import calls_an_answer
-from sluicegate.stages.forecast.earlier import FAULTS
 from sluicegate.stages.forecast.machines import VERBS
 from sluicegate.stages.forecast.records import Forecast
 from sluicegate.stages.plan import resolve

@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate import compare, folder, study
-from sluicegate.errors import UserError
 from sluicegate.jsonl import read_text
 from sluicegate.records import Comparison
 from sluicegate.stages.plan import Plan, resolve
 from sluicegate.study import Study
-
-FAULTS = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
-"""What a damaged file can raise on its way into a forecast."""
 
 FREE = re.compile(rb'"dollars":0\.0[,}]')
 LOOKED_AT = 5000

@@ -16,9 +16,10 @@ from sluicegate import folder
 from sluicegate.errors import UserError
 from sluicegate.records import Comparison
 from sluicegate.report.clean import one_line
+from sluicegate.report.reader import FAULTS
 from sluicegate.settings import TrainSettings
 from sluicegate.stages.forecast import priors
-from sluicegate.stages.forecast.earlier import FAULTS, Attempt, read
+from sluicegate.stages.forecast.earlier import Attempt, read
 from sluicegate.stages.plan import Plan
 from sluicegate.study import Study
 
