@@ -146,8 +146,8 @@ function renamed(source) {
   return lists.flatMap((list) => [...list.matchAll(/([A-Za-z_$][\w$]*)\s+as\s+([A-Za-z_$][\w$]*)/g)]).map(([, name, as]) => [as, name]);
 }
 
-/** Names that may be there when the program has run: those of declarations first, then all other words that node does not
- * know by itself. What is not there at the top by then is undefined, and is left out. */
+/** Names that may be there when the program has run: those of declarations at the beginning of a line, then all other words that
+ * node does not know by itself. What is not there at the top by then is undefined, and is left out. */
 function named(script) {
   const words = (script.match(/[A-Za-z_$][\w$]*/g) ?? []).filter((word) => !(word in globalThis) && !NO_NAMES.has(word));
   return [...new Set([...declared(script), ...words])];
@@ -156,6 +156,6 @@ function named(script) {
 const NO_NAMES = new Set([...RESERVED, "exports", "require", "module", "__filename", "__dirname"]);
 
 function declared(script) {
-  const found = script.matchAll(/(^|[;}])([ \t]*)(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+([A-Za-z_$][\w$]*)/gm);
-  return [...new Set([...found].filter(([, before, gap, name]) => (!before && !gap) || !(name in globalThis)).map(([, , , name]) => name))];
+  const found = script.matchAll(/^(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+([A-Za-z_$][\w$]*)/gm);
+  return [...found].map((match) => match[1]);
 }
