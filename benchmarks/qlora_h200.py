@@ -47,6 +47,7 @@ from benchmarks.side import DEVICE, GPU, SHAPES, Row
 
 from benchmarks import side
 from sluicegate import jsonl
+from sluicegate.models.loading import moved
 from sluicegate.models.packing import packed
 from sluicegate.models.tokens import Tokens
 from sluicegate.records import Sample
@@ -94,7 +95,8 @@ def main() -> None:
 def _asked() -> argparse.Namespace:
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--shape", choices=SHAPES, default="8b" if GPU else "tiny")
-    asked.add_argument("--only", default="ours,trl,unsloth,long,parity", help="groups of rows; `ours:11 GiB`: one")
+    asked.add_argument("--only", default="ours,trl,unsloth,long,parity",
+                       help="groups of rows; `ours:11 GiB`, `long:longest`: some of one")  # fmt: skip
     asked.add_argument("--length", type=int, default=2048 if GPU else 128, help="most tokens of a sample")
     asked.add_argument("--rank", type=int, default=16)
     asked.add_argument("--limit", type=float, default=0.0, help="GiB; 0: what is free")
@@ -134,7 +136,8 @@ def cases(told: argparse.Namespace) -> Iterator[tuple[str, str, Row, float]]:
     for group in told.only.split(","):
         name, _, only = group.partition(":")
         for case in made[name]:
-            if not only or f"within {only} " in f"{case[0]} " or (only == "free" and case[0] == name):
+            within = f"within {only} " in f"{case[0]} " or (only == "free" and case[0] == name)
+            if within or case[0].startswith(only):
                 yield case
 
 
@@ -399,7 +402,7 @@ def _one_step(learner: Any, optimizer: Any, sample: Any, length: int) -> bool:
     learner.window = length
     try:
         learner.settle(1, steps=1000)
-        batch = {name: part.to(DEVICE) for name, part in learner.batch([sample], 1).items()}
+        batch = moved(learner.batch([sample], 1), DEVICE)
         with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=GPU):
             (learner.scored(**batch) / sample.targets).backward()
         optimizer.step()
@@ -414,7 +417,8 @@ def _one_step(learner: Any, optimizer: Any, sample: Any, length: int) -> bool:
 
 
 def profile(told: argparse.Namespace) -> Iterator[Row]:
-    """Where a warm step's time goes: kernels by their time, how long it had none, the allocator's retries."""
+    """Where a warm step's time goes: kernels by their time, between which the GPU waits; the allocator's retries."""
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiled
 
@@ -427,7 +431,7 @@ def profile(told: argparse.Namespace) -> Iterator[Row]:
     def watched(training: Any, number: int, *given: Any, **how: Any) -> Any:
         if number != told.steps:
             return taken(training, number, *given, **how)
-        with profiled(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as watch:
+        with profiled(activities=[ProfilerActivity.CUDA if GPU else ProfilerActivity.CPU]) as watch:
             began = time.monotonic()
             done = taken(training, number, *given, **how)
             side.synchronise()
@@ -435,15 +439,53 @@ def profile(told: argparse.Namespace) -> Iterator[Row]:
         return done
 
     vars(loop)["take"] = watched
-    loop.train(settings_of(told), Clock())
+    side.cap(told.limit)
+    clock = Clock()
+    loop.train(settings_of(told), clock)
     seconds, watch = seen[0]
-    kernels = [row for row in watch.key_averages() if row.self_device_time_total and str(row.device_type) != "CPU"]
-    busy = sum(row.self_device_time_total for row in kernels) / 1e6
-    top = sorted(kernels, key=lambda row: -row.self_device_time_total)[:40]
+    kind = DeviceType.CUDA if GPU else DeviceType.CPU
+    spans = sorted((e.time_range.start, e.time_range.end, e.name) for e in watch.events() if e.device_type == kind)
+    kernels, waits = spent(spans)
+    rates = [rate for _, rate, _ in clock.rows[WARM:-1] or clock.rows]
     yield {
-        "step_s": round(seconds, 3), "kernels_s": round(busy, 3), "retries": side.retries(),
-        "top": [[row.key[:110], row.count, round(row.self_device_time_total / 1e3, 2)] for row in top],
+        "tokens_per_s": round(statistics.median(rates)), "step_s": round(seconds, 3),
+        "kernels_s": round(sum(each for _, each in kernels.values()) / 1e6, 3),
+        "waits_s": round(sum(each for _, each in waits.values()) / 1e6, 3), "retries": side.retries(),
+        "top": _most(kernels, 45), "waits": _most(waits, 15),
     }  # fmt: skip
+
+
+Spent = dict[str, tuple[int, float]]
+
+
+def spent(spans: Sequence[tuple[float, float, str]]) -> tuple[Spent, Spent]:
+    """How often each name occurs, and its time; likewise what lies between two that nothing fills.
+
+    >>> spent([(0, 3, "a"), (2, 4, "b"), (9, 10, "a")])
+    ({'a': (2, 4.0), 'b': (1, 2.0)}, {'b > a': (1, 5.0)})
+
+    Args:
+        spans: begin, end and name, by their begin.
+    """
+    kernels: Spent = {}
+    waits: Spent = {}
+    until, last = math.inf, ""
+    for begin, end, name in spans:
+        count, time_of = kernels.get(name, (0, 0.0))
+        kernels[name] = count + 1, time_of + end - begin
+        if begin > until:
+            between = f"{last[:60]} > {name[:60]}"
+            count, time_of = waits.get(between, (0, 0.0))
+            waits[between] = count + 1, time_of + begin - until
+        if last == "" or end > until:
+            until, last = end, name
+    return kernels, waits
+
+
+def _most(spans: Spent, count: int) -> list[tuple[str, int, float]]:
+    """Names that took longest, how often, in ms."""
+    longest = sorted(spans.items(), key=lambda row: -row[1][1])[:count]
+    return [(name[:130], times, round(each / 1e3, 2)) for name, (times, each) in longest]
 
 
 def texts(count: int, longest: int) -> list[Sample]:

@@ -55,7 +55,7 @@ def test_the_8b_model_in_4_bit_is_forecast_near_what_was_measured() -> None:
     rows = (*first, (8, 32, False, 79.54), (1, 2, True, 6.91))
     for windows, keeps, hosted, peak in rows:
         need = need_of(LLAMA_8B, settings(), in_4bit=True, window=2048)
-        need = replace(need, still=need.still - hosted * 2 * LLAMA_8B.table).windows(windows)
+        need = need.windows(windows).hosting(hosted * 2 * LLAMA_8B.table)
         assert need.peak(keeps) / GIB == pytest.approx(peak, rel=0.05)
 
 
@@ -66,7 +66,7 @@ def test_a_forecast_fills_its_limit_in_the_fastest_way() -> None:
         for limit in (1.0, 6.8, 10.34, 74.0)
     }
     need = need_of(LLAMA_8B, asked, in_4bit=True, window=2048)
-    least = replace(need, still=need.still - 2 * LLAMA_8B.table)
+    least = need.hosting(2 * LLAMA_8B.table)
     assert found[1.0] == pytest.approx(least.peak(least.keeps(0)) / GIB)  # nothing fits: what takes least
     assert found[1.0] < found[6.8] < 6.8
     assert 9 < found[10.34] < 10.34
@@ -90,7 +90,7 @@ def test_what_fills_memory_fits_and_nothing_else_that_fits_is_faster(
         return (PASSES - how.keeps / need.layers) * (step + batches * FIXED_TOKENS) * (HOSTED if how.hosted else 1.0)
 
     def peak(how: Filling) -> int:
-        return replace(need, still=need.still - how.hosted * table).windows(how.windows).peak(how.keeps)
+        return need.windows(how.windows).hosting(how.hosted * table).peak(how.keeps)
 
     how = filling(need, limit, tokens=tokens, step=step, among=range(1, most + 1), table=table)
     every = [

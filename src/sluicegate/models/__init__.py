@@ -74,6 +74,9 @@ class Learner(Protocol):
     facts: Facts
     size: Any
     """A `memory.Size`."""
+    static: bool
+    """Whether its micro-batches come in few shapes and what they run through waits for no value: so that forward and
+    backward of a shape may be recorded."""
 
     def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Example]:
         """Tokens of each sample; fewer where OVER_LONG drops some.

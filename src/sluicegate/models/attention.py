@@ -15,6 +15,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 NAME = "sluicegate_varlen"
+TILE = 128
+"""Tokens of a sample that a program of the kernels looks at."""
 GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
 """What says that there are fewer heads of keys than of queries; torch 2.11 takes them without a word."""
 
@@ -31,6 +33,7 @@ def varlen(
     sliding_window: int | None = None,
     softcap: float | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each sample of a pack.
@@ -47,6 +50,7 @@ def varlen(
         sliding_window: tokens that each token sees, itself included; None for all before it.
         softcap: of the products, which the kernel does not know: must be None.
         cu_seq_lens_q: [S + 1] where each sample starts, and T; None for one sample a row.
+        max_length_q: tokens of the longest sample, or more; None: T.
         others: what transformers hands to any attention.
 
     Returns:
@@ -62,10 +66,10 @@ def varlen(
         return out, None
     if dropout or softcap:
         raise ValueError("the attention of packed samples knows no dropout and no softcap")
-    tokens = query.shape[2]
+    most = max_length_q or query.shape[2]
     parts = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
     out = varlen_attn(
-        *parts, cu_seq_lens_q, cu_seq_lens_q, tokens, tokens,
+        *parts, cu_seq_lens_q, cu_seq_lens_q, most, most,
         scale=scaling, window_size=(sliding_window - 1 if sliding_window else -1, 0), **GROUPED,
     )  # fmt: skip
     return out[None], None

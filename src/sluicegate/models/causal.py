@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch.nn import functional
 
 from sluicegate.models import Example, Facts, adapted, attention, fitting, tiny
+from sluicegate.models.attention import TILE
 from sluicegate.models.base import Source, find, quiet, readable
 from sluicegate.models.layers import Layers
 from sluicegate.models.loading import (
@@ -28,15 +30,15 @@ from sluicegate.models.loading import (
     weights,
     with_adapters,
 )
-from sluicegate.models.loss import SummedLoss
+from sluicegate.models.loss import NO_TARGET, SummedLoss
 from sluicegate.models.memory import GIB, SLACK, Size, decide, filled_gib, forecast_gib
 from sluicegate.models.packing import packed, padded, width
 from sluicegate.models.tokens import Tokens, encode_all, prompt_ids
 from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 
-SAMPLES_A_PACK = 64
-"""Samples up to which the bounds of every pack have one length."""
+SAMPLES_A_PACK = 16
+"""Samples that the bounds of a pack have room for, or a multiple of that."""
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Causal:
         packs: whether samples stand one behind the other.
         size: of the model.
         mean_tokens: of a sample that is trained on.
+        longest: most tokens of a sample that was encoded, filled up to a tile of the attention kernels.
         table: the input embeddings where the host keeps them, else None.
     """
 
@@ -60,6 +63,8 @@ class Causal:
     layers: Layers | None
     size: Size
     mean_tokens: float = 0.0
+    longest: int = TILE
+    static: bool = False
     table: Any = None
 
     def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Example]:
@@ -68,13 +73,13 @@ class Causal:
         found = list(encode_all(self.tokenizer, samples, window=self.window, over_long=asked, source=source))
         if not self.mean_tokens:  # those that are trained on come first
             self.mean_tokens = sum(one.tokens for one in found) / max(1, len(found))
+        self.longest = max(self.longest, *(-(-one.tokens // TILE) * TILE for one in found)) if found else self.longest
         return found
 
     def settle(self, micro_batch: int, *, steps: int) -> str:
         """Compile the layers and choose how memory is filled; see `fitting`."""
         if self.layers is None:
             return ""
-        window = Tokens((self.tokenizer.pad_token_id,) * self.window, 1)
         samples = micro_batch * self.settings.gradient_accumulation_steps
         asked = fitting.Asked(
             scored=self.scored,
@@ -84,7 +89,7 @@ class Causal:
             window=self.window,
             tokens=samples * (self.mean_tokens or self.window),
             table=self._hostable(),
-            batch=lambda windows: self.batch([window] * windows, windows),
+            batch=lambda windows: self.batch(self._full(windows), windows),
             host=self.host,
             leave=lambda: adapted.leave(self.model),
         )
@@ -97,7 +102,14 @@ class Causal:
             torch.cuda.empty_cache()
             return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
         self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib, at_once=fitted.windows)
+        self.static = self.packs and fitted.compiled and self.scored.has_body
         return fitted.told + ("; a kernel of ours unpacks 4-bit weights" if adapted.adopted(self.model) else "")
+
+    def _full(self, windows: int) -> list[Tokens]:
+        """Samples that fill so many windows, all their tokens but the first to be predicted."""
+        each = min(self.longest, self.window) if self.packs else self.window
+        lengths = [*[each] * (self.window // each), self.window % each] * windows
+        return [Tokens((self.tokenizer.pad_token_id,) * length, 1) for length in lengths if length > 1]
 
     def _hostable(self) -> int:
         """Bytes of the input embeddings where the host may keep them: frozen, plain, and not the head's too; else 0."""
@@ -119,7 +131,7 @@ class Causal:
         """Packs of `size` windows, or `size` samples padded."""
         return packed(examples, size * self.window) if self.packs else padded(examples, size)
 
-    def batch(self, examples: Sequence[Example], size: int) -> dict[str, torch.Tensor]:
+    def batch(self, examples: Sequence[Example], size: int) -> dict[str, Any]:
         """Tensors of a micro-batch: one row that holds all samples, or a row each, padded on the right.
 
         Returns:
@@ -127,7 +139,7 @@ class Causal:
         """
         rows = cast(Sequence[Tokens], examples)
         made = self._packed(rows, size * self.window) if self.packs else self._padded(rows)
-        return made if self.table is None else made | {"states": torch.nn.functional.embedding(made["ids"], self.table)}
+        return made if self.table is None else made | {"states": functional.embedding(made["ids"], self.table)}
 
     def _padded(self, rows: Sequence[Tokens]) -> dict[str, torch.Tensor]:
         width = max(row.tokens for row in rows)
@@ -137,19 +149,38 @@ class Causal:
         starts = [number * width for number in range(len(rows))]
         return {"ids": ids, **_targets(rows, starts)}
 
-    def _packed(self, rows: Sequence[Tokens], capacity: int) -> dict[str, torch.Tensor]:
-        """What is left of the row's width is one more sample, of padding alone."""
+    def _packed(self, rows: Sequence[Tokens], capacity: int) -> dict[str, Any]:
+        """What is left of the row's width is samples of padding alone, none longer than the longest.
+
+        The kernels start a program for each sample that there are bounds for and each tile of the longest, whether
+        there is anything in it or not: those cost more than all others, where there are many of them.
+        """
+        longest = max(self.longest, *(row.tokens for row in rows))
         starts = list(accumulate((row.tokens for row in rows), initial=0))
         end = starts.pop()
         whole = width(end, capacity)
         ids = torch.full((1, whole), self.tokenizer.pad_token_id)
         ids[0, :end] = torch.tensor([token for row in rows for token in row.ids])
-        lengths = [*(row.tokens for row in rows), whole - end]
-        positions = torch.cat([torch.arange(length) for length in lengths])[None]
-        # Of one length for almost all packs, so that few shapes are compiled; empty samples cost nothing.
-        bounds = torch.full((max(SAMPLES_A_PACK, 1 << len(rows).bit_length()) + 1,), whole, dtype=torch.int32)
-        bounds[: len(rows) + 1] = torch.tensor([*starts, end], dtype=torch.int32)
-        return {"ids": ids, "positions": positions, "bounds": bounds, **_targets(rows, starts)}
+        edges = [*starts, *range(end, whole, longest), whole]
+        positions = torch.cat([torch.arange(after - before) for before, after in pairwise(edges)])[None]
+        bounds = torch.full((self._bounds(len(edges), capacity),), whole, dtype=torch.int32)
+        bounds[: len(edges)] = torch.tensor(edges, dtype=torch.int32)
+        made = _targets(rows, starts)
+        if self.static:
+            some = width(len(made["rows"]), whole) - len(made["rows"])
+            made = {
+                "rows": functional.pad(made["rows"], (0, some)),
+                "targets": functional.pad(made["targets"], (0, some), value=NO_TARGET),
+            }
+        return {"ids": ids, "positions": positions, "bounds": bounds, "longest": longest, **made}
+
+    def _bounds(self, edges: int, capacity: int) -> int:
+        """How many a pack gets that needs so many: the same for almost all, so that few shapes are compiled."""
+        usual = capacity / (self.mean_tokens or self.window)
+        room = -(-(usual + 3 * usual**0.5) // SAMPLES_A_PACK) * SAMPLES_A_PACK
+        while room < edges - 1:
+            room *= 2
+        return 1 + int(room)
 
     def save(self, folder: Path) -> Path:
         """Write the adapter (or the model) and the tokenizer; returns the weights' file, or its index."""

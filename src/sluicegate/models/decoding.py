@@ -20,6 +20,7 @@ from torch.nn.attention import sdpa_kernel
 from sluicegate.console import say
 from sluicegate.errors import UserError
 from sluicegate.models.choosing import ATTENTION, NEVER, Sampling, choose, damaged
+from sluicegate.models.graphs import capture
 from sluicegate.models.t5_step import Buffers, Shape, Weights, advance
 
 __all__ = ["Decoder", "Sampling", "choose"]
@@ -180,17 +181,6 @@ def checked(work: Callable[[], Any], state: Sequence[Any], pool: Any) -> Callabl
     if not apart < AGREE:
         raise RuntimeError(f"a captured step gives other logits, relative difference {float(apart):.3g}")
     return replay
-
-
-def capture(work: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any]:
-    """A CUDA graph of some work, which is not done by this: what replays it, and what it returns each time.
-
-    What it returns lies in the pool and is overwritten by the next graph that is replayed.
-    """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-        seen = work()
-    return graph.replay, seen
 
 
 class _Batch:

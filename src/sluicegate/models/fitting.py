@@ -15,6 +15,7 @@ import torch
 
 from sluicegate.models.compiling import compiles
 from sluicegate.models.layers import Layers
+from sluicegate.models.loading import moved
 from sluicegate.models.loss import SummedLoss
 from sluicegate.models.memory import (
     ADAM_BYTES,
@@ -28,6 +29,8 @@ from sluicegate.models.memory import (
 )
 from sluicegate.settings import TrainSettings
 
+COMPILED = "compiled"
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -37,11 +40,13 @@ class Fitted:
         windows: of tokens at once.
         forecast_gib: the peak that is expected.
         told: what was decided why, in a sentence.
+        compiled: whether layers are.
     """
 
     windows: int
     forecast_gib: float
     told: str
+    compiled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     for windows in range(how.windows, 0, -1):
         state, taken, said = _measured(asked, windows, compiled=wanted)
         need = replace(shaped.windows(windows), still=_still(trained), state=state, layer=taken)
+        if how.hosted:
+            need = replace(need, still=need.still + state)  # the next micro-batch's: see `Need.hosting`
         layers.keeps = need.keeps(limit)
         if need.peak(layers.keeps) <= limit or windows == among[0]:
             break
@@ -107,6 +114,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
         f"{windows} window(s) of {asked.window} tokens at once{place}; {len(layers.all)} layers, {said}, of which "
         f"{layers.keeps} keep their activations ({taken.kept / 2**20:.0f} MiB each) and the others compute them again: "
         f"{forecast:.2f} GiB expected of {limit / GIB:.2f}",
+        said == COMPILED,
     )
 
 
@@ -118,7 +126,7 @@ def _still(trained: int) -> int:
 def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str]:
     """Bytes of a layer's input, what one layer takes, and whether it is compiled, or why not."""
     device = next(asked.scored.parameters()).device
-    batch = {name: tensor.to(device) for name, tensor in asked.batch(windows).items()}
+    batch = moved(asked.batch(windows), device)
     with torch.autocast("cuda", dtype=torch.bfloat16):
         given, how = _first_input(asked.scored, asked.layers, batch)
         need, said = _compiled(asked, given, how) if compiled else (asked.layers.taken(given, how), "not compiled")
@@ -143,7 +151,7 @@ def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> tupl
         asked.layers.compile(False)
         why = f"{type(fault).__name__}: {str(fault).strip().splitlines()[0][:120]}"
         return asked.layers.taken(given, how), f"not compiled ({why})"
-    return need, "compiled"
+    return need, COMPILED
 
 
 def _first_input(scored: SummedLoss, layers: Layers, batch: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -27,7 +27,7 @@ def head_loss(hidden: Any, weight: Any, targets: Any, *, at_once: int = LOGITS_A
     Args:
         hidden: [M, F] what the head takes.
         weight: [V, F] of the head, trained or frozen, its own or the embedding's.
-        targets: [M] tokens.
+        targets: [M] tokens; below 0: none, which has no loss.
         at_once: most logits held, over all targets of a slice.
         compile: whether losses and gradients of logits come from a compiled kernel.
     """
@@ -104,10 +104,12 @@ def _slopes(logits: Any, targets: Any) -> tuple[Any, Any]:
     """The summed loss of a slice, and its gradient by the logits, in their precision."""
     exact = logits.float()
     top = exact.logsumexp(-1, keepdim=True)
-    loss = (top - exact.gather(1, targets[:, None])).sum()
+    target, counts = targets[:, None], (targets >= 0)[:, None]
+    loss = torch.where(counts, top - exact.gather(1, target.clamp(min=0)), 0.0).sum()
     columns = torch.arange(exact.shape[-1], device=exact.device)
     chances = torch.exp(exact - top)
-    return loss, torch.where(columns == targets[:, None], chances - 1.0, chances).to(logits.dtype)
+    slopes = torch.where(columns == target, chances - 1.0, chances)
+    return loss, torch.where(counts, slopes, 0.0).to(logits.dtype)
 
 
 class _Scores(torch.autograd.Function):  # type: ignore[misc]

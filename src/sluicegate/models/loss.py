@@ -18,6 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from sluicegate.models.head import head_loss
 from sluicegate.models.memory import HEAD_AT_ONCE, HEAD_BYTES, HEAD_BYTES_COMPILED
 
+NO_TARGET = -100
+"""A target that is none, so that there are as many as a shape has; torch's `cross_entropy` knows it too."""
+
 
 class SummedLoss(Module):  # type: ignore[misc]
     """A causal model as a module whose forward gives a loss: what is wrapped for several processes.
@@ -52,6 +55,7 @@ class SummedLoss(Module):  # type: ignore[misc]
         positions: torch.Tensor | None = None,
         bounds: torch.Tensor | None = None,
         *,
+        longest: int | None = None,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Sum of the target tokens' losses, a scalar.
@@ -63,9 +67,10 @@ class SummedLoss(Module):  # type: ignore[misc]
         Args:
             ids: [B, T] tokens.
             rows: [N] which of the B · T positions predict a target.
-            targets: [N] the tokens they are to predict.
+            targets: [N] the tokens they are to predict; `NO_TARGET`: none.
             positions: [B, T] of each token in its sample; None where each row is one sample.
             bounds: [S + 1] where each sample of the one row starts, and its end; only with positions.
+            longest: tokens of the longest sample of the row, or more; only with bounds.
             states: [B, T, H] the tokens' embeddings, where the model has none at hand; only where `has_body`.
         """
         inner, decoder, head = self._parts
@@ -75,8 +80,8 @@ class SummedLoss(Module):  # type: ignore[misc]
             logits = inner(input_ids=ids, use_cache=False, **picked).logits
             places = torch.searchsorted(columns, rows % ids.shape[1]) if self._picks else rows % ids.shape[1]
             return _summed(logits[rows // ids.shape[1], places], targets)
-        hidden = _hidden(decoder, ids, positions, bounds, states)
-        return sliced_loss(hidden.flatten(0, 1)[rows], head, targets, compile=self._compiled)
+        hidden = _hidden(decoder, ids, positions, bounds, longest=longest, states=states)
+        return sliced_loss(hidden.flatten(0, 1).index_select(0, rows), head, targets, compile=self._compiled)
 
     def compile_head(self) -> None:
         """Compile what becomes of a frozen head's logits, once that was tried on two states.
@@ -96,11 +101,13 @@ def _hidden(
     ids: torch.Tensor,
     positions: torch.Tensor | None,
     bounds: torch.Tensor | None,
+    *,
+    longest: int | None = None,
     states: torch.Tensor | None = None,
 ) -> Any:
-    apart = {} if positions is None else {"position_ids": positions}
+    apart: dict[str, Any] = {} if positions is None else {"position_ids": positions}
     if bounds is not None:
-        apart["cu_seq_lens_q"] = bounds
+        apart |= {"cu_seq_lens_q": bounds, "max_length_q": longest}
     # That they want a gradient, as what a model looks up itself does, spares compiled layers a graph of their own.
     given = {"input_ids": ids} if states is None else {"inputs_embeds": states.requires_grad_(torch.is_grad_enabled())}
     return decoder(**given, use_cache=False, **apart).last_hidden_state
@@ -114,7 +121,7 @@ def sliced_loss(
     Args:
         hidden: [N, H] what the head takes.
         head: from H features to V logits.
-        targets: [N] tokens.
+        targets: [N] tokens, or `NO_TARGET`.
         at_once: most logits held, over all targets of a slice; None for what fits into `HEAD_AT_ONCE`.
         compile: whether losses and gradients of a frozen head's logits come from a compiled kernel.
     """

@@ -111,6 +111,13 @@ class Need:
         head = max(self.head, min(self.head * count, HEAD_AT_ONCE))
         return replace(self, state=self.state * count, layer=layer, head=head)
 
+    def hosting(self, table: int) -> Need:
+        """With input embeddings of so many bytes in the host's memory; 0: with none there.
+
+        Those of a micro-batch are on the GPU then while the one before it is computed.
+        """
+        return replace(self, still=self.still - table + self.state) if table else self
+
 
 @dataclass(frozen=True, slots=True)
 class Filling:
@@ -148,7 +155,7 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
     found: list[tuple[float, int, Filling]] = []
     for hosted in (False, True)[: 2 if table else 1]:
         for count in among:
-            asked = replace(need, still=need.still - hosted * table).windows(count)
+            asked = need.windows(count).hosting(hosted * table)
             keeps = asked.keeps(limit)
             if asked.peak(keeps) > limit:
                 break
@@ -157,8 +164,9 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
             found.append((time, count, Filling(count, keeps, hosted)))
     if found:
         return min(found, key=lambda row: row[:2])[2]
-    least = replace(need, still=need.still - table).windows(among[0])
-    return Filling(among[0], least.keeps(limit), bool(table))
+    least = need.windows(among[0])
+    hosted = table > least.state
+    return Filling(among[0], least.hosting(hosted * table).keeps(limit), hosted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +223,7 @@ def forecast_gib(
     table = 2 * size.table if settings.lora_r else 0
     among = at_once(settings, window, step)
     how = filling(need, limit_gib * GIB, tokens=window, step=step, among=among, table=table)
-    still = need.still - how.hosted * table
-    return replace(need, still=still).windows(how.windows).peak(how.keeps) / GIB
+    return need.windows(how.windows).hosting(how.hosted * table).peak(how.keeps) / GIB
 
 
 def need_of(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int) -> Need:

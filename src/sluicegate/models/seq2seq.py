@@ -105,6 +105,7 @@ class EncoderDecoder:
     step: int
     largest: Pair | None = None
     widths: tuple[int, ...] = ()
+    static: bool = False
 
     def encode(self, samples: Sequence[Sample], source: Path) -> Sequence[Seq2SeqExample]:
         """Tokens of each sample."""

@@ -28,6 +28,7 @@ from sluicegate.train.answering import Answering, answering, refuse_null
 from sluicegate.train.batches import Schedule, ends, schedule, supervised_samples
 from sluicegate.train.checkpoint import State
 from sluicegate.train.events import Events
+from sluicegate.train.replay import Replay
 from sluicegate.train.result import Result
 from sluicegate.train.selection import better, selected_by
 from sluicegate.train.sharding import Sharding
@@ -159,6 +160,7 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any, h
     if told and accelerator.is_main_process:
         say(f"{settings.model_name}: {told}")
     names = trained(learner.model)
+    recorded = learner.static and how is None and accelerator.num_processes == 1
     return Training(
         settings=settings,
         accelerator=accelerator,
@@ -169,6 +171,7 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any, h
         schedule=plan,
         train=examples,
         val=val,
+        replay=Replay(names.values()) if recorded else None,
     )
 
 

@@ -10,7 +10,7 @@ import contextlib
 import gc
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ from sluicegate.models.loading import room_gib
 from sluicegate.models.room import what_fits
 from sluicegate.settings import TrainSettings
 from sluicegate.train.batches import Schedule, learning_rate, share
+from sluicegate.train.feeding import fed
+from sluicegate.train.replay import Replay
 from sluicegate.train.sharding import is_sharded, whole
 
 Value = TypeVar("Value")
@@ -37,6 +39,7 @@ class Training:
         model: `learner.scored` as accelerate wrapped it, or cut over the processes; see `sharding`.
         names: name → tensor of everything that is trained, or what this process holds of it.
         train, val: examples; `val` is empty without a validation file.
+        replay: what runs micro-batches as CUDA graphs, where they may be.
     """
 
     settings: TrainSettings
@@ -48,6 +51,7 @@ class Training:
     schedule: Schedule
     train: Sequence[Example]
     val: Sequence[Example]
+    replay: Replay | None = None
 
     @property
     def sharded(self) -> bool:
@@ -128,18 +132,22 @@ def gradients(
     accelerator, processes = training.accelerator, training.accelerator.num_processes
     targets = sum(example.targets for example in examples)
     batches = _micro_batches(training, examples, micro_batch)
-    training.optimizer.zero_grad(set_to_none=True)
+    replay = training.replay if scale == 1.0 else None
+    training.optimizer.zero_grad(set_to_none=training.replay is None)
     seeded(training.settings.seed, step, accelerator.process_index)
+
+    def work(batch: dict[str, Any], share: Any) -> torch.Tensor:
+        part = training.model(**batch) * share
+        # Gradients are averaged over the processes, and a sum is wanted.
+        accelerator.backward(part * (processes * scale))
+        return part.detach()  # without what its graph still holds
+
     loss = torch.zeros((), device=accelerator.device)
-    for number, (batch, counts) in enumerate(batches, start=1):
+    for number, (counts, batch) in enumerate(_fed(training, batches, micro_batch), start=1):
         # Where the model is cut, so are gradients that wait for the last micro-batch.
         waits = number < len(batches) and not training.sharded
         with accelerator.no_sync(training.model) if waits else contextlib.nullcontext():
-            part = training.model(**_on_device(training, batch, micro_batch)) * (counts / targets)
-            # Gradients are averaged over the processes, and a sum is wanted.
-            accelerator.backward(part * (processes * scale))
-        loss += part.detach()
-        del part  # with what its graph still holds, before the next micro-batch is read
+            loss += work(batch, counts / targets) if replay is None else replay.run(work, batch, counts / targets)
     return loss
 
 
@@ -165,15 +173,17 @@ def _micro_batches(
 def validation_loss(training: Training, micro_batch: int, stop: Callable[[], bool]) -> float | None:
     """Mean loss per target token over the validation examples; None where a signal asked to stop meanwhile."""
     accelerator, scored = training.accelerator, training.learner.scored
+    if training.replay is not None:
+        training.replay.drop()  # their memory is needed
     total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
     training_mode = scored.training
     scored.eval()
     with torch.no_grad():
-        for batch, counts in _micro_batches(training, training.val, micro_batch):
+        for counts, batch in _fed(training, _micro_batches(training, training.val, micro_batch), micro_batch):
             if _asked(training, stop):
                 total[1] = 1.0
                 break
-            total[0] += scored(**_on_device(training, batch, micro_batch)).double() * counts
+            total[0] += scored(**batch).double() * counts
     if training.sharded:
         training.model.reshard()  # what it gathered for a backward that does not come
     scored.train(training_mode)
@@ -235,6 +245,8 @@ def _smaller(training: Training, micro_batch: int) -> int:
     if micro_batch == 1 or several:
         raise _out_of_memory(training, micro_batch, "in one of several processes" if several else "")
     training.optimizer.zero_grad(set_to_none=True)
+    if training.replay is not None:
+        training.replay.drop()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -265,13 +277,17 @@ def peak_bytes() -> int:
     return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0
 
 
-def _on_device(training: Training, batch: Sequence[Example], micro_batch: int) -> dict[str, Any]:
+def _fed(
+    training: Training, batches: Sequence[tuple[list[Example], float]], micro_batch: int
+) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Of each micro-batch whether it counts, and its tensors on the device."""
     device = training.accelerator.device
-    # Not waiting for the copies lets the next kernels be launched while the device is still at the last.
-    return {
-        name: tensor.to(device, non_blocking=True)
-        for name, tensor in training.learner.batch(batch, micro_batch).items()
-    }
+    made = fed([batch for batch, _ in batches], lambda batch: _read(training, batch, micro_batch), device)
+    return zip((counts for _, counts in batches), made, strict=True)
+
+
+def _read(training: Training, batch: Sequence[Example], micro_batch: int) -> dict[str, Any]:
+    return training.learner.batch(batch, micro_batch)
 
 
 def refuse_not_finite(what: str, value: float, step: int) -> None:
