@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sluicegate.models import fitting
+from sluicegate.models import fitting, memory
 from sluicegate.models.memory import GIB, LayerNeed, Size
 from sluicegate.settings import TrainSettings
 
@@ -84,6 +84,7 @@ def test_a_small_limit_takes_few_windows_and_a_large_one_keeps_layers(
 def test_where_a_layer_takes_more_than_its_shape_says_fewer_windows_are_taken(
     device: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(memory, "FIXED_TOKENS", 1000)  # so that several windows at once pay
     plain, tried, _, _ = _fit(monkeypatch, limit=2.2, kept=60 * MIB)
     assert tried == [plain.windows]
     greedy, tried, _, _ = _fit(monkeypatch, limit=2.2, kept=200 * MIB)

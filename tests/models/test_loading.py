@@ -1,5 +1,6 @@
 """What a QLoRA training is loaded as: which precision each weight has, and where it lies."""
 
+import platform
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import sluicegate
+from sluicegate.models import loading
 from sluicegate.models.base import find
 from sluicegate.models.loading import weights, with_adapters
 from sluicegate.settings import TrainSettings
@@ -32,3 +34,36 @@ def test_no_memory_of_the_host_is_pinned() -> None:
     source = Path(sluicegate.__file__).parent
     found = {path.name for path in source.rglob("*.py") if re.search(r"pin_memory|cudaHostAlloc", path.read_text())}
     assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("env", "kernel", "grows", "asked"),
+    [
+        ({}, "6.8.0-generic", True, ["expandable_segments:True"]),
+        ({}, "6.6.87.2-microsoft-standard-WSL2", False, []),
+        ({"PYTORCH_ALLOC_CONF": "expandable_segments:False"}, "6.8.0-generic", False, []),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}, "5.15-microsoft-standard-WSL2", True, []),
+        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, "6.8.0-generic", True, ["expandable_segments:True"]),
+    ],
+)
+def test_memory_is_taken_in_growing_segments_but_not_under_wsl_nor_against_the_environment(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], kernel: str, grows: bool, asked: list[str]
+) -> None:
+    said: list[str] = []
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(platform, "release", lambda: kernel)
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", said.append)
+    assert loading.growing() is grows
+    assert said == asked
+
+
+def test_a_torch_that_knows_no_such_segments_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        raise RuntimeError("Unrecognized CachingAllocator option")
+
+    monkeypatch.setattr(platform, "release", lambda: "6.8.0-generic")
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", refuse)
+    assert not loading.growing()

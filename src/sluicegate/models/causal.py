@@ -23,6 +23,7 @@ from sluicegate.models.layers import Layers
 from sluicegate.models.loading import (
     base_of,
     free_gib,
+    growing,
     here,
     size_of,
     tokenizer_of,
@@ -49,6 +50,7 @@ class Causal:
         packs: whether samples stand one behind the other.
         size: of the model.
         mean_tokens: of a sample that is trained on.
+        grows: whether memory is taken in segments that grow; a graph's lies apart, and with holes in both it is short.
         longest: most tokens of a sample that was encoded, filled up to a tile of the attention kernels.
         table: the input embeddings where the host keeps them, else None.
     """
@@ -63,6 +65,7 @@ class Causal:
     layers: Layers | None
     size: Size
     mean_tokens: float = 0.0
+    grows: bool = False
     longest: int = TILE
     static: bool = False
     table: Any = None
@@ -102,7 +105,7 @@ class Causal:
             torch.cuda.empty_cache()
             return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
         self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib, at_once=fitted.windows)
-        self.static = self.packs and fitted.compiled and self.scored.has_body
+        self.static = self.grows and self.packs and fitted.compiled and self.scored.has_body
         return fitted.told + ("; a kernel of ours unpacks 4-bit weights" if adapted.adopted(self.model) else "")
 
     def _full(self, windows: int) -> list[Tokens]:
@@ -218,8 +221,9 @@ def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
     source = find(base, token=token, trust_remote_code=settings.trust_remote_code)
     config, size = _measured(source)
     window = min(settings.max_seq_length, _positions(config))
-    free = free_gib(device)
     gpu = device.type == "cuda"
+    grows = gpu and growing()
+    free = free_gib(device)
     in_4bit, why = decide(settings, size, window=window, gpu=gpu, free_gib=free)
     tokenizer = tokenizer_of(source)
     dtype = torch.bfloat16 if gpu and settings.lora_r else torch.float32
@@ -243,7 +247,7 @@ def load(settings: TrainSettings, base: str, device: torch.device) -> Causal:
             size, settings, in_4bit=in_4bit, window=window, gpu=gpu, limit_gib=filled_gib(settings, free)
         ),
     )
-    return Causal(model, scored, tokenizer, facts, window, settings, packs, layers, size)
+    return Causal(model, scored, tokenizer, facts, window, settings, packs, layers, size, grows=grows)
 
 
 def _scored(model: Any, packing: str, *, gpu: bool) -> tuple[SummedLoss, bool]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,21 @@ def here() -> torch.device:
     """The GPU where there is one, else the CPU."""
     gpu = torch.cuda.is_available()
     return torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
+
+
+def growing() -> bool:
+    """Take a GPU's memory from now on in segments that grow, which leaves few holes; returns whether that holds.
+
+    Not under WSL, whose drivers refuse them (pytorch/pytorch#192330), nor where the environment says otherwise.
+    """
+    asked = " ".join(os.environ.get(name, "") for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
+    if "expandable_segments" in asked or "microsoft" in platform.release().lower():
+        return "expandable_segments:true" in asked.lower()
+    try:
+        torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
+    except (AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def moved(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

@@ -36,10 +36,10 @@ FILLED = 0.95
 """Share of a GPU's memory that a training may hold. 0.98 was too much: at 11 GiB a micro-batch had to be halved."""
 PASSES = 3
 """Times that a token goes through a frozen model's layers where none is kept: forward, again, and back."""
-FIXED_TOKENS = 1000
-"""Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, to launch.
+FIXED_TOKENS = 200
+"""Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 
-An 8B loop in 4-bit took 237 ms for 2,048 tokens at once and 720 for 8,192 (H200, every layer computed again)."""
+An 8B model's kernels took 1.31 s of a step in eight micro-batches of 2,048 tokens and 1.26 in two of 8,192 (H200)."""
 AT_ONCE = 16_384
 """Tokens beyond which a larger micro-batch is no faster to speak of."""
 HOSTED = 1.02

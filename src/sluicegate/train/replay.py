@@ -21,8 +21,9 @@ Work = Callable[[Batch, Any], Any]
 """A micro-batch, and what its loss is multiplied by → that loss, its gradients added up."""
 SHAPES = 16
 """Graphs that are kept; each takes some ten MB beside what all share."""
-AGREE = 0.01
-"""Relative difference of gradients that a graph may show: the attention kernel's sums are in no fixed order."""
+AGREE = 0.05
+"""Relative difference of gradients that a graph may show: products are computed in other orders there. 0.017 in an 8B
+model with random weights, in bf16 (H200)."""
 
 
 @dataclass(frozen=True, slots=True)
