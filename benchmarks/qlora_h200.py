@@ -118,13 +118,13 @@ def cases(told: argparse.Namespace) -> Iterator[tuple[str, str, Row, float]]:
     long = 8192 if told.shape == "8b" else told.length
     made: dict[str, list[tuple[str, str, Row, float]]] = {
         "ours": [(f"ours{_within(limit)}", "ours", {"limit": limit}, 90) for limit in (LIMITS if GPU else (0.0,))],
-        "trl": [("trl", "trl", {}, 150)],
-        "unsloth": [("unsloth", "unsloth", {}, 150)],
+        "trl": [("trl", "trl", {}, 200)],
+        "unsloth": [("unsloth", "unsloth", {}, 300)],
         "long": [
             ("ours within 11 GiB, r 64", "ours", {"limit": 11.0, "rank": 64}, 110),
             *((f"ours within 11 GiB, {long} tokens, r {rank}", "ours",
                {"limit": 11.0, "length": long, "rank": rank}, 110) for rank in ((16, 64) if GPU else ())),
-            *((f"longest within 11 GiB, r {rank}", "longest", {"limit": 11.0, "rank": rank}, 110)
+            *((f"longest within 11 GiB, r {rank}", "longest", {"limit": 11.0, "rank": rank}, 240)
               for rank in ((16, 32) if GPU else (16,))),
         ],
         "parity": [("parity", "parity", {"steps": 300 if GPU else told.steps, "seeds": told.seeds}, 150)],

@@ -49,6 +49,14 @@ def test_the_curve_of_a_model_from_scratch_is_that_of_transformers_trainer(tmp_p
     assert max(row["last_losses"]["ours"]) < row["first_loss"] - 1
 
 
+def test_a_profile_says_what_a_step_is_spent_on(tmp_path: Path) -> None:
+    told, _ = _run(tmp_path, "--only", "profile:7 GiB")
+    (row,) = told["rows"]
+    assert row["tokens_per_s"] > 0 and row["kernels_s"] > 0
+    assert any("mm" in name for name, _, _ in row["top"])
+    assert told["found"] == {}
+
+
 def test_adapters_are_trained_in_both_precisions(tmp_path: Path) -> None:
     told, _ = _run(tmp_path, "--only", "adapters", "--seeds", "2")
     row = told["rows"][0]

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from sluicegate.errors import UserError
 from sluicegate.models import causal, fitting
+from sluicegate.models.attention import TILE
 from sluicegate.models.layers import Layers
 from sluicegate.models.tokens import Tokens
 from sluicegate.records import Sample
@@ -62,6 +63,46 @@ def test_a_pack_is_one_row_whose_samples_have_positions_of_their_own(load: Calla
     assert set(batch["bounds"].tolist()[4:]) == {20}
     assert batch["rows"].tolist() == [2, 3, 4, 7, 8, 14, 15]
     assert batch["targets"].tolist() == [7, 8, 2, 10, 2, 11, 2]
+
+
+def test_what_is_left_of_a_pack_is_samples_no_longer_than_the_longest(load: Callable[..., causal.Causal]) -> None:
+    learner = load(packing="true", max_seq_length=256)
+    batch = learner.batch([Tokens((1,) * 110, 1)], 1)
+    assert batch["ids"].shape == (1, 128)
+    assert batch["longest"] == TILE
+    assert batch["bounds"].tolist()[:4] == [0, 110, 128, 128]
+    batch = learner.batch([Tokens((1,) * 210, 1)], 4)
+    assert batch["bounds"].tolist()[:4] == [0, 210, 256, 256]
+    assert batch["longest"] == 210
+    batch = learner.batch([Tokens((1,) * 12, 1)], 8)
+    assert batch["bounds"].tolist()[:7] == [0, 12, 140, 268, 396, 512, 512]
+    positions = batch["positions"][0]
+    assert [int(position) for position in positions[[11, 12, 139, 140, 511]]] == [11, 0, 127, 0, 115]
+
+
+def test_bounds_have_room_for_about_as_many_samples_as_a_pack_has(load: Callable[..., causal.Causal]) -> None:
+    learner = load(packing="true", max_seq_length=256)
+    learner.mean_tokens = 55.0
+    for size, samples, room in ((1, 1, 16), (1, 15, 16), (1, 16, 32), (1, 40, 64), (4, 1, 32), (8, 1, 64)):
+        assert len(learner.batch([Tokens((1, 2), 1)] * samples, size)["bounds"]) == room + 1
+
+
+def test_targets_that_fill_up_a_shape_change_no_loss(load: Callable[..., causal.Causal]) -> None:
+    learner = load(packing="true", max_seq_length=20, lora_dropout=0.0)
+    _learnt(learner)
+    found = []
+    for learner.static in (False, True):
+        learner.model.zero_grad()
+        batch = learner.batch(ROWS, 1)
+        loss = learner.scored(**batch)
+        loss.backward()
+        parts = [part.grad for part in learner.model.parameters() if part.requires_grad]
+        found.append((len(batch["targets"]), len(batch["rows"]), float(loss.detach()), parts))
+    (few, _, wanted, theirs), (many, rows, loss, ours) = found
+    assert (few, many, rows) == (7, 10, 10)
+    assert loss == pytest.approx(wanted, rel=1e-6)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_packed_and_padded_samples_have_the_same_loss_and_gradients(load: Callable[..., causal.Causal]) -> None:

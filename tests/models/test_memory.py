@@ -9,7 +9,6 @@ from sluicegate.models.memory import (
     FIXED_TOKENS,
     GIB,
     HOSTED,
-    PASSES,
     Filling,
     LayerNeed,
     Need,
@@ -20,6 +19,7 @@ from sluicegate.models.memory import (
     filling,
     forecast_gib,
     need_of,
+    passes,
 )
 from sluicegate.settings import TrainSettings
 
@@ -87,7 +87,7 @@ def test_what_fills_memory_fits_and_nothing_else_that_fits_is_faster(
 
     def time(how: Filling) -> float:
         batches = -(-step // (how.windows * tokens))
-        return (PASSES - how.keeps / need.layers) * (step + batches * FIXED_TOKENS) * (HOSTED if how.hosted else 1.0)
+        return passes(how.keeps / need.layers) * (step + batches * FIXED_TOKENS) * (HOSTED if how.hosted else 1.0)
 
     def peak(how: Filling) -> int:
         return need.windows(how.windows).hosting(how.hosted * table).peak(how.keeps)

@@ -29,21 +29,25 @@ HEAD_BYTES_COMPILED = 4
 """Of one from which loss and gradient are made by a compiled kernel: itself and its gradient, in bf16."""
 SLACK = 0.9
 """Share of the free memory that may be planned for before anything is loaded."""
-RESERVED = 1.05
-"""Memory that is held over memory that is in use: what the allocator cannot use of it. 1.04 in an 8B training that had
-room, 1.07 in one that filled 7 GiB (H200)."""
+RESERVED = 1.04
+"""Memory that is held over memory that is in use: what the allocator cannot use of it."""
+BESIDE = 5
+"""Hidden states that lie beside those of the layers: of the norm before the head, of a micro-batch that is copied. With
+`RESERVED`, six 8B trainings of 7 to 78 GiB held 3.7% more to 1% less than that (H200, docs/performance.md)."""
 FILLED = 0.95
 """Share of a GPU's memory that a training may hold. 0.98 was too much: at 11 GiB a micro-batch had to be halved."""
-PASSES = 3
-"""Times that a token goes through a frozen model's layers where none is kept: forward, again, and back."""
-FIXED_TOKENS = 200
+PASSES = 2
+"""Times that a token goes through a frozen model's layers where all are kept: forward and back."""
+AGAIN = 0.63
+"""Of a forward, what is computed again of a layer that is not kept: its last product is not. An 8B training's step took
+1.41 s with 2 layers kept, 1.26 with 16 and 1.09 with all 32 (H200)."""
+FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
-
-An 8B model's kernels took 1.31 s of a step in eight micro-batches of 2,048 tokens and 1.26 in two of 8,192 (H200)."""
+With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""
 AT_ONCE = 16_384
 """Tokens beyond which a larger micro-batch is no faster to speak of."""
-HOSTED = 1.02
-"""Times that a step takes as long where the input embeddings come from the host's memory."""
+HOSTED = 1.01
+"""Times that a step takes as long where the input embeddings come from the host's memory: its first are waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Need:
 
         >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
         >>> need.peak(0), need.peak(1), need.peak(4)
-        (1249, 1239, 1522)
+        (1287, 1277, 1558)
         """
         again = self.layers - keeps
         kept = again * self.state + keeps * self.layer.kept
@@ -93,13 +97,13 @@ class Need:
             most = max(most, kept + self.layer.working)
         if again:
             most = max(most, again * self.state + self.layer.again)
-        return int(RESERVED * (self.still + most))
+        return int(RESERVED * (self.still + most)) + BESIDE * self.state
 
     def keeps(self, limit: float) -> int:
         """Most layers that can be kept within so many bytes; where no number of them fits, the one that takes least.
 
         >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
-        >>> need.keeps(1350), need.keeps(0)
+        >>> need.keeps(1390), need.keeps(0)
         (2, 1)
         """
         least = min(range(self.layers + 1), key=self.peak)
@@ -134,15 +138,19 @@ class Filling:
     hosted: bool
 
 
+def passes(kept: float) -> float:
+    """Times that a token goes through a frozen model's layers, with such a share of them kept."""
+    return PASSES + AGAIN * (1 - kept)
+
+
 def filling(need: Need, limit: float, *, tokens: int, step: float, among: range, table: int = 0) -> Filling:
     """The fastest of what fits within a limit; where nothing does, what takes least.
 
-    A step takes as long as its tokens and `FIXED_TOKENS` more a micro-batch, once for each pass; a kept layer spares
-    one pass.
+    A step takes as long as its tokens and `FIXED_TOKENS` more a micro-batch, once for each pass (`passes`).
 
     >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
     >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
-    Filling(windows=2, keeps=2, hosted=True)
+    Filling(windows=1, keeps=4, hosted=True)
 
     Args:
         need: of one window, the input embeddings on the GPU.
@@ -159,8 +167,8 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
             keeps = asked.keeps(limit)
             if asked.peak(keeps) > limit:
                 break
-            passes = PASSES - keeps / need.layers
-            time = passes * (step + -(-step // (count * tokens)) * FIXED_TOKENS) * (HOSTED if hosted else 1.0)
+            fixed = -(-step // (count * tokens)) * FIXED_TOKENS
+            time = passes(keeps / need.layers) * (step + fixed) * (HOSTED if hosted else 1.0)
             found.append((time, count, Filling(count, keeps, hosted)))
     if found:
         return min(found, key=lambda row: row[:2])[2]

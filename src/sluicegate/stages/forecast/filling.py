@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sluicegate.models import memory
 from sluicegate.models.memory import Size
@@ -44,9 +44,9 @@ def filled(
     how = memory.filling(need, limit * memory.GIB, tokens=window, step=tokens, among=among, table=table)
     batches = -(-tokens // (how.windows * window))
     fixed = 1 + batches * memory.FIXED_TOKENS / tokens
-    whole = memory.PASSES + (0 if settings.lora_r else 1)  # the gradients of the weights are one more
-    passes = (whole - how.keeps / size.layers) * fixed * (memory.HOSTED if how.hosted else 1.0)
-    peak = replace(need, still=need.still - how.hosted * table).windows(how.windows).peak(how.keeps)
+    weights = 0 if settings.lora_r else 1  # their gradients are one more
+    passes = (memory.passes(how.keeps / size.layers) + weights) * fixed * (memory.HOSTED if how.hosted else 1.0)
+    peak = need.windows(how.windows).hosting(how.hosted * table).peak(how.keeps)
     return Filled(peak / memory.GIB, passes)
 
 
