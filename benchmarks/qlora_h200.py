@@ -372,10 +372,11 @@ def longest(told: argparse.Namespace) -> Iterator[Row]:
     asked = settings_of(argparse.Namespace(**vars(told) | {"length": POSITIONS}), packing="true")
     size = causal._measured(find(asked.base_model))[1]
 
-    def need(length: int) -> float:
-        return forecast_gib(size, asked, in_4bit=True, window=length, gpu=True) - 2 * size.table / 2**30
-
     room = filled_gib(asked, told.limit or 1.0)
+
+    def need(length: int) -> float:
+        return forecast_gib(size, asked, in_4bit=True, window=length, gpu=True, limit_gib=room)
+
     low, high = 256, 512 if not GPU else POSITIONS
     while high - low > 64:
         middle = (low + high) // 2

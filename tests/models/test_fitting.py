@@ -97,9 +97,51 @@ def test_the_input_embeddings_go_to_the_host_when_memory_is_short_and_not_before
     device: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = 300 * MIB
-    assert _fit(monkeypatch, limit=1.4, kept=60 * MIB, table=table)[2]
+    assert _fit(monkeypatch, limit=1.5, kept=60 * MIB, table=table)[2]
     device["free"] = 40.0 * GIB
     assert not _fit(monkeypatch, limit=40.0, kept=60 * MIB, table=table)[2]
+
+
+@pytest.mark.parametrize("kept", [100_000 * MIB, None])
+def test_where_nothing_fits_layers_take_as_little_as_they_can(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch, kept: int | None
+) -> None:
+    class Sparing(_Layers):
+        spares = False
+
+        def spare(self, like: Any) -> None:
+            self.spares = True
+
+        def spared(self, *_: Any) -> int:
+            return 30 * MIB
+
+    def measured(_: Any, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str] | None:
+        return None if kept is None else (4 * MIB, LayerNeed(kept, kept, kept), "compiled")
+
+    layers = Sparing()
+    monkeypatch.setattr(fitting, "_measured", measured)
+    monkeypatch.setattr(fitting, "_first_input", lambda *_: ((torch.zeros(MIB),), {}))
+    asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, lambda: 0)  # type: ignore[arg-type]
+    settings = TrainSettings.model_construct(
+        lora_r=16, lora_dropout=0.0, vram_limit_gb=2.0, packing="true", compile="auto", batch_size=1
+    )
+    fitted = fitting.fit(asked, settings, steps=100)
+    assert layers.spares
+    assert (fitted.windows, fitted.compiled) == (1, False)
+    assert "16 layers, their inputs in the host's memory" in fitted.told
+    head = memory.need_of(SIZE, settings, in_4bit=True, window=1000).head
+    most = GIB + 12_000 + 4 * MIB + max(head, 30 * MIB)
+    assert fitted.forecast_gib == pytest.approx((memory.RESERVED * most + memory.BESIDE * 4 * MIB) / GIB)
+
+
+def test_a_measurement_that_runs_out_of_memory_is_one_of_fewer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fitting, "_first_input", short)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    asked = fitting.Asked(_Scored(), _Layers(), SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, lambda: 0)  # type: ignore[arg-type]
+    assert fitting._measured(asked, 2, compiled=True) is None
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,102 @@ def test_a_compiler_that_keeps_what_is_to_be_computed_again_gets_the_layer_alone
     assert (layers._again is again) == inside
     wanted = _gradients(_model())
     assert all(torch.equal(one, other) for one, other in zip(_gradients(model), wanted, strict=True))
+
+
+class _Seen(torch.nn.Module):  # type: ignore[misc]
+    """An MLP that notes how many tokens it is given at once."""
+
+    def __init__(self, part: torch.nn.Module, seen: list[int]) -> None:
+        super().__init__()
+        self.part, self.seen = part, seen
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        self.seen.append(states.shape[-2])
+        return self.part(states)
+
+
+class _Mixing(torch.nn.Module):  # type: ignore[misc]
+    """One whose tokens depend on those before them."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return states.cumsum(-2)
+
+
+HIDDEN = torch.zeros(1, 12, 32)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("drops", [0.0, 0.5])
+def test_layers_that_spare_memory_have_the_same_gradients(
+    monkeypatch: pytest.MonkeyPatch, *, frozen: bool, drops: float
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 5)
+    found = []
+    for spares in (False, True):
+        model = _model()
+        model.get_input_embeddings().weight.requires_grad = not frozen
+        for layer in model.model.layers:
+            layer.self_attn.attention_dropout = drops
+        layers = Layers(model)
+        if spares:
+            layers.keeps = 2
+            layers.spare(HIDDEN)
+            assert layers.keeps == 0
+        torch.manual_seed(5)
+        model(input_ids=IDS, labels=IDS, use_cache=False).loss.backward()
+        found.append([part.grad.clone() for part in model.parameters() if part.requires_grad])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-7)
+
+
+def test_what_spares_memory_keeps_inputs_on_the_host_and_sees_few_tokens_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 5)
+    model = _model()
+    seen: list[int] = []
+    moved: list[tuple[int, ...]] = []
+    layers = Layers(model)
+    for layer in layers.all[:3]:
+        layer.mlp = _Seen(layer.mlp, seen)
+    layers.all[3].mlp = _Mixing()
+    layers.spare(HIDDEN)
+    seen.clear()
+    plain = torch.autograd.graph.save_on_cpu
+
+    def counted() -> Any:
+        hooks = plain()
+        pack = hooks.pack_hook
+
+        def noted(tensor: torch.Tensor) -> Any:
+            moved.append(tuple(tensor.shape))
+            return pack(tensor)
+
+        hooks.pack_hook = noted
+        return hooks
+
+    monkeypatch.setattr(torch.autograd.graph, "save_on_cpu", counted)
+    model(input_ids=IDS, labels=IDS, use_cache=False).loss.backward()
+    assert moved == [tuple(HIDDEN.shape)] * 4
+    assert set(seen) == {5, 2}
+    assert len(seen) == 3 * 3 * 3  # slices and layers: forward, with the layer again, and for the slice's own gradient
+    layers.compile(False)
+    seen.clear()
+    model(input_ids=IDS, use_cache=False)
+    assert seen == [12] * 3
+
+
+def test_only_mlps_of_single_tokens_are_cut() -> None:
+    class Odd(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, states: torch.Tensor) -> Any:
+            return states, states
+
+    class Broken(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, states: torch.Tensor) -> Any:
+            raise RuntimeError("a shape that it does not take")
+
+    part = _model().model.layers[0].mlp
+    assert module._is_of_tokens(part, HIDDEN)
+    assert part.training
+    for other in (_Mixing(), Odd(), Broken()):
+        assert not module._is_of_tokens(other, HIDDEN)

@@ -67,7 +67,8 @@ def test_a_forecast_fills_its_limit_in_the_fastest_way() -> None:
     }
     need = need_of(LLAMA_8B, asked, in_4bit=True, window=2048)
     least = need.hosting(2 * LLAMA_8B.table)
-    assert found[1.0] == pytest.approx(least.peak(least.keeps(0)) / GIB)  # nothing fits: what takes least
+    assert found[1.0] == pytest.approx(least.sparing().peak(0) / GIB)  # nothing fits: what takes least
+    assert found[1.0] < least.peak(least.keeps(0)) / GIB
     assert found[1.0] < found[6.8] < 6.8
     assert 9 < found[10.34] < 10.34
     assert 40 < found[74.0] < 74.0

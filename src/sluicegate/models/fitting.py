@@ -21,6 +21,7 @@ from sluicegate.models.memory import (
     ADAM_BYTES,
     GIB,
     LayerNeed,
+    Need,
     Size,
     at_once,
     filled_gib,
@@ -30,6 +31,7 @@ from sluicegate.models.memory import (
 from sluicegate.settings import TrainSettings
 
 COMPILED = "compiled"
+SPARED = "their inputs in the host's memory and their MLPs a few tokens at a time, since nothing else fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +97,35 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     how = filling(need, limit, tokens=asked.window, step=asked.tokens, among=among, table=asked.table)
     if how.hosted:
         asked.host()
-    wanted = compiles(settings, steps)
-    for windows in range(how.windows, 0, -1):
-        state, taken, said = _measured(asked, windows, compiled=wanted)
-        need = replace(shaped.windows(windows), still=_still(trained), state=state, layer=taken)
-        if how.hosted:
-            need = replace(need, still=need.still + state)  # the next micro-batch's: see `Need.hosting`
+
+    def needed(windows: int, state: int, layer: LayerNeed) -> Need:
+        found = replace(shaped.windows(windows), still=_still(trained), state=state, layer=layer)
+        return replace(found, still=found.still + how.hosted * state)  # see `Need.hosting`
+
+    for windows in range(how.windows, among[0] - 1, -1):
+        measured = _measured(asked, windows, compiled=compiles(settings, steps))
+        if measured is None:
+            continue
+        state, layer, said = measured
+        need = needed(windows, state, layer)
         layers.keeps = need.keeps(limit)
-        if need.peak(layers.keeps) <= limit or windows == among[0]:
+        if need.peak(layers.keeps) <= limit:
             break
+    else:
+        windows, said = among[0], SPARED
+        need = needed(windows, *_spared(asked, windows)).sparing()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     forecast = need.peak(layers.keeps) / GIB
     place = ", input embeddings in the host's memory" if how.hosted else ""
+    again = "which all compute their activations again"
+    if said != SPARED:
+        kept = f"{layers.keeps} keep their activations ({need.layer.kept / 2**20:.0f} MiB each)"
+        again = f"of which {kept} and the others compute them again"
     return Fitted(
         windows,
         forecast,
-        f"{windows} window(s) of {asked.window} tokens at once{place}; {len(layers.all)} layers, {said}, of which "
-        f"{layers.keeps} keep their activations ({taken.kept / 2**20:.0f} MiB each) and the others compute them again: "
+        f"{windows} window(s) of {asked.window} tokens at once{place}; {len(layers.all)} layers, {said}, {again}: "
         f"{forecast:.2f} GiB expected of {limit / GIB:.2f}",
         said == COMPILED,
     )
@@ -123,14 +136,29 @@ def _still(trained: int) -> int:
     return int(torch.cuda.memory_allocated()) + (ADAM_BYTES - 4) * trained
 
 
-def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str]:
-    """Bytes of a layer's input, what one layer takes, and whether it is compiled, or why not."""
-    device = next(asked.scored.parameters()).device
-    batch = moved(asked.batch(windows), device)
+def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str] | None:
+    """Bytes of a layer's input, what one layer takes, and whether it is compiled, or why not.
+
+    None where it takes more memory than there is.
+    """
+    try:
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            given, how = _first_input(asked, windows)
+            need, said = _compiled(asked, given, how) if compiled else (asked.layers.taken(given, how), "not compiled")
+            return given[0].nbytes, need, said
+    except torch.OutOfMemoryError:
+        pass
+    torch.cuda.empty_cache()  # of what the fault's traceback held
+    return None
+
+
+def _spared(asked: Asked, windows: int) -> tuple[int, LayerNeed]:
+    """Bytes of a layer's input, and what a layer takes that takes as little as it can, as all do from now on."""
+    torch.cuda.empty_cache()
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        given, how = _first_input(asked.scored, asked.layers, batch)
-        need, said = _compiled(asked, given, how) if compiled else (asked.layers.taken(given, how), "not compiled")
-        return given[0].nbytes, need, said
+        given, how = _first_input(asked, windows)
+        asked.layers.spare(given[0])
+        return given[0].nbytes, LayerNeed(0, 0, 0, asked.layers.spared(given, how))
 
 
 def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> tuple[LayerNeed, str]:
@@ -154,8 +182,9 @@ def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> tupl
     return need, COMPILED
 
 
-def _first_input(scored: SummedLoss, layers: Layers, batch: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What the first layer gets for a batch."""
-    with layers.seen() as seen, torch.no_grad():
-        scored(**batch)
+def _first_input(asked: Asked, windows: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What the first layer gets for so many full windows."""
+    batch = moved(asked.batch(windows), next(asked.scored.parameters()).device)
+    with asked.layers.seen() as seen, torch.no_grad():
+        asked.scored(**batch)
     return seen.pop(""), seen

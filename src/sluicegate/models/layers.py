@@ -1,7 +1,8 @@
 """A model's decoder layers as training runs them: compiled, and each either computed again for its gradient or kept.
 
 A layer that is computed again keeps its input alone; one that is kept spares a third of its arithmetic and takes memory
-for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`).
+for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`). Where
+not even one window fits, the inputs wait in the host's memory and the MLPs see a few tokens at a time (`spare`).
 That a layer is computed again is part of what is compiled: its second run and its gradient are one graph, from which
 drops out what no gradient asks for, as the layer's last product. A graph serves all layers: it is compiled for the
 first and its guards hold for the others.
@@ -17,7 +18,7 @@ import torch
 import transformers
 from torch.utils.checkpoint import checkpoint
 
-from sluicegate.models.memory import LayerNeed
+from sluicegate.models.memory import SLICE, LayerNeed
 
 GRAPHS = 64
 """Graphs of a layer that are kept: each width of a pack has one for training and one for validation."""
@@ -42,6 +43,7 @@ class Layers:
         decoder = inner.get_decoder() if hasattr(inner, "get_decoder") else inner
         self.all = [part for part in decoder.modules() if isinstance(part, transformers.GradientCheckpointingLayer)]
         self.keeps = 0
+        self._whole: list[tuple[Any, Callable[..., Any]]] = []
         # Random states are kept for what is computed again only where something is drawn: it takes the processor long.
         self._draws = any(_drops(part) for layer in self.all for part in layer.modules())
         self.compile(False)
@@ -51,12 +53,41 @@ class Layers:
             layer.forward = self._forward(layer, place)
 
     def compile(self, wanted: bool) -> None:
-        """Whether layers run compiled; a shape is compiled when it first occurs."""
+        """Whether layers run compiled; a shape is compiled when it first occurs. It takes back `spare`."""
+        for part, plain in self._whole:
+            part.forward = plain
+        self._whole = []
         self._kept: Callable[..., Any] = _plain
         self._again = self._repeated(_plain)
         if wanted:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
+
+    def spare(self, like: Any) -> None:
+        """Let every layer take as little memory as it can, which is slow.
+
+        It is not compiled, and computed again from an input that waits in the host's memory; its MLP sees a few tokens
+        at a time, where what it makes of one does not depend on the others.
+
+        Args:
+            like: a hidden state, [B, T, H].
+        """
+        self.compile(False)
+        self.keeps, self._again = 0, self._spared
+        for layer in self.all:
+            part = getattr(layer, "mlp", None)
+            if part is not None and _is_of_tokens(part, like):
+                self._whole.append((part, part.forward))
+                part.forward = _sliced(part.forward, draws=self._draws)
+
+    def _spared(self, layer: Any, hidden: Any, *given: Any, **how: Any) -> Any:
+        # Without a gradient of its input, what is computed again would leave none to the weights.
+        state = hidden if hidden.requires_grad else hidden.detach().requires_grad_()
+        with torch.autograd.graph.save_on_cpu():
+            return checkpoint(
+                lambda state: _plain(layer, state, *given, **how), state,
+                use_reentrant=True, preserve_rng_state=self._draws,
+            )  # fmt: skip
 
     def _repeated(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """What runs a layer and computes it again for its gradient."""
@@ -100,6 +131,10 @@ class Layers:
             _, again = self._tried(self._again, given, how)
         return LayerNeed(kept, most - kept, again)
 
+    def spared(self, given: tuple[Any, ...], how: dict[str, Any]) -> int:
+        """What the first layer takes after `spare` for such an input, in bytes; see `taken`."""
+        return self._tried(self._again, given, how)[1]
+
     def _tried(self, run: Callable[..., Any], given: tuple[Any, ...], how: dict[str, Any]) -> tuple[int, int]:
         """Bytes between a first layer's forward and its backward, and at most."""
         hidden, *rest = given
@@ -128,3 +163,29 @@ def _drops(part: Any) -> bool:
 def _plain(layer: Any, *given: Any, **how: Any) -> Any:
     forward = type(layer).forward
     return getattr(forward, "__wrapped__", forward)(layer, *given, **how)
+
+
+def _is_of_tokens(part: Any, like: Any) -> bool:
+    """Whether a module makes of each token what it makes of it alone; tried on four."""
+    mode, width = part.training, like.shape[-1]
+    some = torch.linspace(-1, 1, 4 * width, dtype=like.dtype, device=like.device).view(1, 4, width)
+    try:
+        part.eval()
+        with torch.no_grad():
+            whole, alone = part(some), [part(two) for two in some.split(2, dim=1)]
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    finally:
+        part.train(mode)
+    if not isinstance(whole, torch.Tensor) or whole.shape != some.shape:
+        return False
+    return bool(torch.allclose(whole.float(), torch.cat(alone, dim=1).float(), rtol=1e-2, atol=1e-3))
+
+
+def _sliced(plain: Callable[..., Any], *, draws: bool) -> Callable[..., Any]:
+    def forward(states: Any) -> Any:
+        parts = states.flatten(0, -2)[None].split(SLICE, dim=1)
+        made = [checkpoint(plain, part, use_reentrant=False, preserve_rng_state=draws) for part in parts]
+        return torch.cat(made, dim=1).view_as(states)
+
+    return forward

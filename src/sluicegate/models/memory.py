@@ -44,6 +44,10 @@ AGAIN = 0.63
 FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""
+SPARED = 25
+"""Hidden states that a layer takes at work which takes as little as it can."""
+SLICE = 1024
+"""Tokens that its MLP sees at once."""
 AT_ONCE = 16_384
 """Tokens beyond which a larger micro-batch is no faster to speak of."""
 HOSTED = 1.01
@@ -58,11 +62,13 @@ class LayerNeed:
         kept: between its forward and its backward, its input included.
         working: most at once beyond that, in forward or backward.
         again: most at once, beyond its input, in the backward of one that is computed again.
+        spared: likewise of one that takes as little as it can (`Layers.spare`).
     """
 
     kept: int
     working: int
     again: int
+    spared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,8 @@ class Need:
 
     def windows(self, count: int) -> Need:
         """Of so many windows at once, where this is of one."""
-        layer = LayerNeed(self.layer.kept * count, self.layer.working * count, self.layer.again * count)
+        layer = self.layer
+        layer = LayerNeed(layer.kept * count, layer.working * count, layer.again * count, layer.spared * count)
         head = max(self.head, min(self.head * count, HEAD_AT_ONCE))
         return replace(self, state=self.state * count, layer=layer, head=head)
 
@@ -122,6 +129,15 @@ class Need:
         """
         return replace(self, still=self.still - table + self.state) if table else self
 
+    def sparing(self) -> Need:
+        """With layers that take as little as they can: the input of one at a time is on the GPU."""
+        return replace(self, layers=1, layer=LayerNeed(0, 0, self.layer.spared))
+
+    def under(self, how: Filling, table: int) -> Need:
+        """Of one window, filled that way; `table` as `filling` takes it."""
+        need = self.windows(how.windows).hosting(how.hosted * table)
+        return need.sparing() if how.spares else need
+
 
 @dataclass(frozen=True, slots=True)
 class Filling:
@@ -131,11 +147,13 @@ class Filling:
         windows: of tokens at once.
         keeps: layers that keep their activations.
         hosted: whether the input embeddings lie in the host's memory.
+        spares: whether layers take as little as they can, since nothing else fits.
     """
 
     windows: int
     keeps: int
     hosted: bool
+    spares: bool = False
 
 
 def passes(kept: float) -> float:
@@ -174,6 +192,8 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
         return min(found, key=lambda row: row[:2])[2]
     least = need.windows(among[0])
     hosted = table > least.state
+    if need.layer.spared:
+        return Filling(among[0], 0, hosted, spares=True)
     return Filling(among[0], least.hosting(hosted * table).keeps(limit), hosted)
 
 
@@ -231,7 +251,7 @@ def forecast_gib(
     table = 2 * size.table if settings.lora_r else 0
     among = at_once(settings, window, step)
     how = filling(need, limit_gib * GIB, tokens=window, step=step, among=among, table=table)
-    return need.windows(how.windows).hosting(how.hosted * table).peak(how.keeps) / GIB
+    return need.under(how, table).peak(how.keeps) / GIB
 
 
 def need_of(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int) -> Need:
@@ -273,12 +293,14 @@ def layer_need(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
     """What a compiled layer takes on a GPU.
 
     Inputs of linear layers are kept in bf16, and with dropout what each adapter sees. An 8B layer was measured at 140
-    to 150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens).
+    to 150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens). What one takes that is
+    spared is counted, not measured: 25 states, most of them of norms in fp32 and of the attention's backward.
     """
     values = 2 * (7 * size.width + 3 * size.widest)
     dropped = 2 * (6 * size.width + size.widest) if settings.lora_r and settings.lora_dropout else 0
     kept = tokens * (values + dropped) * (1 if settings.lora_r else 2)
-    return LayerNeed(kept, kept * 4 // 3, kept * 7 // 3)
+    spared = 2 * (SPARED * tokens * size.width + 8 * min(SLICE, tokens) * size.widest)
+    return LayerNeed(kept, kept * 4 // 3, kept * 7 // 3, spared * (1 if settings.lora_r else 2))
 
 
 def decide(

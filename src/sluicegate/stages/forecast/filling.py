@@ -18,10 +18,12 @@ class Filled:
     Args:
         gib: most memory at once.
         passes: through the model that a token takes, with what each micro-batch takes beside.
+        spares: whether layers take as little memory as they can, for which they are not compiled.
     """
 
     gib: float
     passes: float
+    spares: bool
 
 
 def filled(
@@ -46,8 +48,9 @@ def filled(
     fixed = 1 + batches * memory.FIXED_TOKENS / tokens
     weights = 0 if settings.lora_r else 1  # their gradients are one more
     passes = (memory.passes(how.keeps / size.layers) + weights) * fixed * (memory.HOSTED if how.hosted else 1.0)
-    peak = need.windows(how.windows).hosting(how.hosted * table).peak(how.keeps)
-    return Filled(peak / memory.GIB, passes)
+    if how.spares:
+        passes += 1 - memory.AGAIN
+    return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes, how.spares)
 
 
 def of(stage: Stage, arm: str, shape: Shape, gib: float) -> Filled:

@@ -38,11 +38,13 @@ def _packs(stage: Stage, arm: str, shape: Shape) -> Span | None:
     machine, trained = stage.machines["train"], stage.arms[arm]
     if machine.tflops is None:
         return None
-    ways = filling.of(stage, arm, shape, machine.free_gib or 0.0).passes
+    filled = filling.of(stage, arm, shape, machine.free_gib or 0.0)
+    ways = filled.passes
     reached = machine.tflops.times(priors.PACKED_SHARE) * 1e12
     arithmetic = _tokens(stage, arm, ways) * (2.0 * ways * shape.size.parameters)
     compiled, making = _compiling(trained)
-    return arithmetic.times(reached.inverse()).times(exactly(1.0) if compiled else priors.NOT_COMPILED) + making
+    plain = exactly(1.0) if compiled and not filled.spares else priors.NOT_COMPILED
+    return arithmetic.times(reached.inverse()).times(plain) + making
 
 
 def _pairs(stage: Stage, arm: str, shape: Shape) -> Span | None:
