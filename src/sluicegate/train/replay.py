@@ -72,10 +72,11 @@ class Replay:
         if not self._on:
             return work(batch, share)
         self._hold()
-        if key not in self._tried or len(self._graphs) > SHAPES:
-            self.drop()  # a micro-batch as it is needs the memory that graphs hold
         if key not in self._tried:
+            self.drop()  # a micro-batch as it is needs the memory that graphs hold
             return self._first(key, work, batch, share)
+        if key not in self._graphs and len(self._graphs) >= SHAPES:
+            self.drop()
         try:
             found = self._recorded(key, work, batch)
         except RuntimeError as fault:
