@@ -109,7 +109,8 @@ def test_where_nothing_fits_layers_take_as_little_as_they_can(
     class Sparing(_Layers):
         spares = False
 
-        def spare(self, like: Any) -> None:
+        def spare(self, width: int) -> None:
+            assert width == SIZE.width
             self.spares = True
 
         def spared(self, *_: Any) -> int:
@@ -132,6 +133,23 @@ def test_where_nothing_fits_layers_take_as_little_as_they_can(
     head = memory.need_of(SIZE, settings, in_4bit=True, window=1000).head
     most = GIB + 12_000 + 4 * MIB + max(head, 30 * MIB)
     assert fitted.forecast_gib == pytest.approx((memory.RESERVED * most + memory.BESIDE * 4 * MIB) / GIB)
+
+
+def test_rows_side_by_side_are_halved_before_layers_are_spared(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[int, LayerNeed, str] | None] = [(4 * MIB, LayerNeed(*(3 * [10_000 * MIB])), "compiled")]
+    monkeypatch.setattr(fitting, "_measured", lambda *_, **__: found[0])
+    asked = fitting.Asked(_Scored(), _Layers(), SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, lambda: 0)  # type: ignore[arg-type]
+    settings = TrainSettings.model_construct(
+        lora_r=16, lora_dropout=0.0, vram_limit_gb=2.0, packing="false", compile="auto", batch_size=4
+    )
+    fitted = fitting.fit(asked, settings, steps=100)
+    assert fitted.windows == 4
+    assert fitted.forecast_gib > 2
+    found[0] = None
+    with pytest.raises(torch.OutOfMemoryError):
+        fitting.fit(asked, settings, steps=100)
 
 
 def test_a_measurement_that_runs_out_of_memory_is_one_of_fewer_windows(monkeypatch: pytest.MonkeyPatch) -> None:

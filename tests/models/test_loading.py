@@ -43,7 +43,12 @@ def test_no_memory_of_the_host_is_pinned() -> None:
         ({}, "6.6.87.2-microsoft-standard-WSL2", False, []),
         ({"PYTORCH_ALLOC_CONF": "expandable_segments:False"}, "6.8.0-generic", False, []),
         ({"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}, "5.15-microsoft-standard-WSL2", True, []),
-        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, "6.8.0-generic", True, ["expandable_segments:True"]),
+        (
+            {"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"},
+            "6.8.0-generic",
+            True,
+            ["max_split_size_mb:64,expandable_segments:True"],
+        ),
     ],
 )
 def test_memory_is_taken_in_growing_segments_but_not_under_wsl_nor_against_the_environment(
@@ -55,15 +60,26 @@ def test_memory_is_taken_in_growing_segments_but_not_under_wsl_nor_against_the_e
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(platform, "release", lambda: kernel)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", said.append)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
     assert loading.growing() is grows
     assert said == asked
 
 
-def test_a_torch_that_knows_no_such_segments_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: str) -> None:
+def test_a_torch_or_a_driver_that_knows_no_such_segments_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("Unrecognized CachingAllocator option")
 
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(platform, "release", lambda: "6.8.0-generic")
     monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", refuse)
+    assert not loading.growing()
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", said.append)
+    monkeypatch.setattr(torch, "empty", refuse)
+    assert not loading.growing()
+    assert said == ["expandable_segments:True", "expandable_segments:False"]
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
     assert not loading.growing()

@@ -53,6 +53,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield
 
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: main)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: said.append(f"on {device}"))
+    monkeypatch.setattr(feeding, "_now", lambda stream: stream.record_event())
     monkeypatch.setattr(torch.cuda, "stream", on)
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda part, stream: said.append(f"kept {int(part)}"))
     monkeypatch.setattr(feeding, "_stream", lambda _: side)
@@ -79,6 +81,7 @@ def test_on_a_gpu_all_come_in_order_and_are_waited_for(told: list[str]) -> None:
     assert seen == [(1, 1), (2, 2), (3, 3)]
     assert [said for said in told if "waits" in said] == [f"main waits for side {number}" for number in (1, 2, 3)]
     assert [said for said in told if "kept" in said] == ["kept 1", "kept 2", "kept 3"]
+    assert told[0] == "on cuda"
     assert list(feeding.fed([], _read, GPU)) == []
 
 

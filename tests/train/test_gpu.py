@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sluicegate.models import kind
+from sluicegate.models.memory import Need
 from sluicegate.models.tokens import prompt_ids
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking.spool import Spool, curves
@@ -55,24 +56,34 @@ def test_too_little_memory_halves_the_micro_batch_and_trains_on(
     assert capsys.readouterr().err.count("out of memory") == 2
 
 
-def test_packs_compiled_layers_and_kept_activations_change_no_loss(make_settings: Make) -> None:
-    losses = {}
-    for name, how in (
-        ("plain", {"packing": "false", "compile": "false", "vram_limit_gb": 0.01}),
-        ("packed", {"packing": "true", "compile": "true", "vram_limit_gb": 0.01}),
-        ("kept", {"packing": "true", "compile": "true"}),
+def test_no_way_of_running_the_layers_changes_a_loss(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    losses, told = {}, {}
+    for name, keeps, how in (
+        ("plain", 0, {"packing": "false", "compile": "false"}),
+        ("packed", 0, {"packing": "true", "compile": "true"}),
+        ("kept", 2, {"packing": "true", "compile": "true"}),
+        ("spared", None, {"packing": "true", "compile": "true", "vram_limit_gb": 0.01}),
     ):
         settings = make_settings(model_name=name, load_in_4bit="true", lora_dropout=0.0, max_steps=4, **how)
-        with Spool(settings.model_dir) as spool:
+        with monkeypatch.context() as patch, Spool(settings.model_dir) as spool:
+            if keeps is not None:
+                patch.setattr(Need, "keeps", lambda self, limit, keeps=keeps: keeps)
             train(settings, spool)
         losses[name] = [value for _, value in curves(settings.model_dir / "events.jsonl")["train/loss"]]
+        told[name] = capsys.readouterr().err
     assert losses["packed"] == pytest.approx(losses["plain"], rel=1e-2)  # bf16, other kernels
     assert losses["kept"] == pytest.approx(losses["packed"], rel=1e-3)
+    assert losses["spared"] == pytest.approx(losses["plain"], rel=1e-2)
+    assert "inputs in the host's memory and their MLPs" in told["spared"]
+    assert not [name for name, said in told.items() if "kernel by kernel" in said]
 
 
+@pytest.mark.parametrize("keeps", [0, 2])
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_micro_batches_as_cuda_graphs_change_no_loss(
-    make_settings: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dropout: float
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dropout: float, keeps: int
 ) -> None:
     losses, replayed = {}, []
     play = _Recorded.play
@@ -88,6 +99,7 @@ def test_micro_batches_as_cuda_graphs_change_no_loss(
             max_seq_length=128, batch_size=4, gradient_accumulation_steps=8, learning_rate=1e-2,
         )  # fmt: skip
         with monkeypatch.context() as patch, Spool(settings.model_dir) as spool:
+            patch.setattr(Need, "keeps", lambda self, limit: keeps)
             if name == "plain":
                 patch.setattr(Replay, "run", lambda self, work, batch, share: work(batch, share))
             train(settings, spool)

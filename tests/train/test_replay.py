@@ -45,6 +45,7 @@ def _played(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Played:
     monkeypatch.setattr(replay, "capture", device.capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_rng_state", torch.get_rng_state)
     monkeypatch.setattr(torch.cuda, "set_rng_state", torch.set_rng_state)
     return device

@@ -103,9 +103,11 @@ class Causal:
         except torch.OutOfMemoryError:
             # The loop's own ladder takes it from here: it halves the micro-batch until a step fits.
             torch.cuda.empty_cache()
+            self.layers.keeps = 0
             return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
         self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib, at_once=fitted.windows)
-        self.static = self.grows and self.packs and fitted.compiled and self.scored.has_body
+        frozen = self.settings.lora_r > 0  # a head that is trained reads the random state
+        self.static = self.grows and self.packs and fitted.compiled and self.scored.has_body and frozen
         return fitted.told + ("; a kernel of ours unpacks 4-bit weights" if adapted.adopted(self.model) else "")
 
     def _full(self, windows: int) -> list[Tokens]:

@@ -112,8 +112,11 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
         if need.peak(layers.keeps) <= limit:
             break
     else:
-        windows, said = among[0], SPARED
-        need = needed(windows, *_spared(asked, windows)).sparing()
+        windows = among[0]
+        if windows == 1 and settings.lora_r:
+            need, said = needed(windows, *_spared(asked, windows)).sparing(), SPARED
+        elif measured is None:
+            raise torch.OutOfMemoryError("a layer of the smallest micro-batch does not fit")
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     forecast = need.peak(layers.keeps) / GIB
@@ -156,8 +159,8 @@ def _spared(asked: Asked, windows: int) -> tuple[int, LayerNeed]:
     """Bytes of a layer's input, and what a layer takes that takes as little as it can, as all do from now on."""
     torch.cuda.empty_cache()
     with torch.autocast("cuda", dtype=torch.bfloat16):
+        asked.layers.spare(asked.size.width)
         given, how = _first_input(asked, windows)
-        asked.layers.spare(given[0])
         return given[0].nbytes, LayerNeed(0, 0, 0, asked.layers.spared(given, how))
 
 

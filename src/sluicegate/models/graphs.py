@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, cast
@@ -43,6 +44,22 @@ def capture(work: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any
     try:
         with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             seen = work()
-    finally:
-        torch.cuda.set_stream(stream)  # torch 2.11 stays on its own where the capture cannot be ended
+    except RuntimeError:
+        torch.cuda.set_stream(stream)
+        _recover(pool)
+        raise
     return graph.replay, seen
+
+
+def _recover(pool: Any) -> None:
+    """Let torch 2.11 go on where a capture could not be ended, as after work that waits for a value.
+
+    It takes the capture to be underway still: memory that another stream used would never come back
+    (pytorch/pytorch#180395), and nothing could be drawn at random.
+    """
+    with contextlib.suppress(RuntimeError, AttributeError):  # it was ended
+        device = torch.cuda.current_device()
+        torch._C._cuda_endAllocateToPool(device, pool)
+        torch._C._cuda_releasePool(device, pool)
+    with contextlib.suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        torch.zeros(1, device="cuda")  # a capture that ends puts the random generator right

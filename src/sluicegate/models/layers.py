@@ -63,31 +63,26 @@ class Layers:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
 
-    def spare(self, like: Any) -> None:
+    def spare(self, width: int) -> None:
         """Let every layer take as little memory as it can, which is slow.
 
         It is not compiled, and computed again from an input that waits in the host's memory; its MLP sees a few tokens
         at a time, where what it makes of one does not depend on the others.
 
         Args:
-            like: a hidden state, [B, T, H].
+            width: features of a hidden state.
         """
         self.compile(False)
         self.keeps, self._again = 0, self._spared
         for layer in self.all:
             part = getattr(layer, "mlp", None)
-            if part is not None and _is_of_tokens(part, like):
+            if part is not None and _is_of_tokens(part, width):
                 self._whole.append((part, part.forward))
                 part.forward = _sliced(part.forward, draws=self._draws)
 
     def _spared(self, layer: Any, hidden: Any, *given: Any, **how: Any) -> Any:
-        # Without a gradient of its input, what is computed again would leave none to the weights.
-        state = hidden if hidden.requires_grad else hidden.detach().requires_grad_()
-        with torch.autograd.graph.save_on_cpu():
-            return checkpoint(
-                lambda state: _plain(layer, state, *given, **how), state,
-                use_reentrant=True, preserve_rng_state=self._draws,
-            )  # fmt: skip
+        with torch.autograd.graph.save_on_cpu():  # what is given by place is all that is saved
+            return checkpoint(_plain, layer, hidden, *given, use_reentrant=False, preserve_rng_state=self._draws, **how)
 
     def _repeated(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """What runs a layer and computes it again for its gradient."""
@@ -165,10 +160,10 @@ def _plain(layer: Any, *given: Any, **how: Any) -> Any:
     return getattr(forward, "__wrapped__", forward)(layer, *given, **how)
 
 
-def _is_of_tokens(part: Any, like: Any) -> bool:
+def _is_of_tokens(part: Any, width: int) -> bool:
     """Whether a module makes of each token what it makes of it alone; tried on four."""
-    mode, width = part.training, like.shape[-1]
-    some = torch.linspace(-1, 1, 4 * width, dtype=like.dtype, device=like.device).view(1, 4, width)
+    mode, device = part.training, next((weight.device for weight in part.parameters()), None)
+    some = torch.linspace(-1, 1, 4 * width, device=device).view(1, 4, width)
     try:
         part.eval()
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -30,12 +31,18 @@ def growing() -> bool:
 
     Not under WSL, whose drivers refuse them (pytorch/pytorch#192330), nor where the environment says otherwise.
     """
-    asked = " ".join(os.environ.get(name, "") for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
-    if "expandable_segments" in asked or "microsoft" in platform.release().lower():
+    asked = os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF") or ""
+    if "expandable_segments" in asked:
         return "expandable_segments:true" in asked.lower()
+    if platform.system() != "Linux" or "microsoft" in platform.release().lower():
+        return False
+    rest = [asked] if asked else []  # what is not named is set back
     try:
-        torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
+        torch._C._accelerator_setAllocatorSettings(",".join([*rest, "expandable_segments:True"]))
+        torch.empty(1, device="cuda")
     except (AttributeError, RuntimeError):
+        with contextlib.suppress(AttributeError, RuntimeError):
+            torch._C._accelerator_setAllocatorSettings(",".join([*rest, "expandable_segments:False"]))
         return False
     return True
 

@@ -21,7 +21,7 @@ Batch = TypeVar("Batch")
 def fed(
     batches: Sequence[Batch], read: Callable[[Batch], dict[str, Any]], device: torch.device
 ) -> Generator[Any, None, None]:
-    """What `read` makes of each, on the device; emptied once the next is asked for, so that at most two are there.
+    """What `read` makes of each, on the device; on a GPU emptied once the next is asked for: at most two are there.
 
     Args:
         batches: any number.
@@ -29,11 +29,12 @@ def fed(
         device: where they are wanted.
     """
     if device.type != "cuda":
-        yield from map(read, batches)
+        yield from (moved(read(batch), device) for batch in batches)
         return
     main = torch.cuda.current_stream(device)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        coming = [beside.submit(_put, batch, read, device, main.record_event()) for batch in batches[:1]]
+    # A thread has a device of its own, at first number 0.
+    with ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(device,)) as beside:
+        coming = [beside.submit(_put, batch, read, device, _now(main)) for batch in batches[:1]]
         for after in range(1, len(batches) + 1):
             made, there = coming.pop().result()
             main.wait_event(there)
@@ -41,7 +42,7 @@ def fed(
                 if isinstance(part, torch.Tensor):
                     part.record_stream(main)
             # It is put there once what is computed now has begun: what came before is gone by then.
-            coming += [beside.submit(_put, batch, read, device, main.record_event()) for batch in batches[after:][:1]]
+            coming += [beside.submit(_put, batch, read, device, _now(main)) for batch in batches[after:][:1]]
             yield made
             made.clear()
 
@@ -52,6 +53,13 @@ def _put(batch: Any, read: Callable[[Any], dict[str, Any]], device: torch.device
     before.synchronize()
     with torch.cuda.stream(_stream(device)):
         return moved(made, device), _stream(device).record_event()
+
+
+def _now(stream: Any) -> Any:
+    """An event that whoever waits for it sleeps."""
+    event = torch.cuda.Event(blocking=True)
+    event.record(stream)
+    return event
 
 
 @functools.cache

@@ -77,15 +77,20 @@ class Replay:
             return self._first(key, work, batch, share)
         if key not in self._graphs and len(self._graphs) >= SHAPES:
             self.drop()
+        found, why = None, ""
         try:
             found = self._recorded(key, work, batch)
         except RuntimeError as fault:
-            self._give_up(fault)
+            why = _said(fault)  # not more of it: its traceback holds what was recorded so far
+        if found is None:
+            self._give_up(why)
             return work(batch, share)
         return found.play(batch, share)
 
     def drop(self) -> None:
         """Give back the memory of all graphs; they are recorded again when they are needed."""
+        if self._graphs:
+            torch.cuda.synchronize()  # one may still be replayed, and growing segments wait for their own stream only
         self._graphs.clear()
         self._pool = None
         torch.cuda.empty_cache()
@@ -97,6 +102,7 @@ class Replay:
         value, after = float(loss), torch.cuda.get_rng_state()
         wanted = self._taken()
         del loss
+        why = ""
         try:
             recorded = self._recorded(key, work, batch)
             torch.cuda.set_rng_state(state)
@@ -106,7 +112,9 @@ class Replay:
                 raise RuntimeError(f"a graph gives other gradients, relative difference {apart:.3g}")
             self._tried.add(key)
         except RuntimeError as fault:
-            self._give_up(fault)
+            why = _said(fault)
+        if why:
+            self._give_up(why)
         torch.cuda.set_rng_state(after)
         for part, one, other in zip(self._parts, before, wanted, strict=True):
             part.grad.copy_(one + other)
@@ -131,10 +139,9 @@ class Replay:
         self._graphs[key] = _Recorded(own, share, loss, replay, places)
         return self._graphs[key]
 
-    def _give_up(self, fault: RuntimeError) -> None:
+    def _give_up(self, why: str) -> None:
         self._on = False
         self.drop()
-        why = f"{type(fault).__name__}: {(str(fault).strip().splitlines() or [''])[0][:120]}"
         say(f"micro-batches are launched kernel by kernel, not as CUDA graphs ({why})")
 
     def _hold(self) -> None:
@@ -149,6 +156,10 @@ class Replay:
         for part in self._parts:
             part.grad.zero_()
         return found
+
+
+def _said(fault: RuntimeError) -> str:
+    return f"{type(fault).__name__}: {(str(fault).strip().splitlines() or [''])[0][:120]}"
 
 
 def _shape(batch: Batch) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sluicegate.models import memory
 from sluicegate.models.memory import Size
@@ -41,6 +41,8 @@ def filled(
         gib: free memory of the GPU; 0 for as little as it can do with.
     """
     need, limit = memory.need_of(size, settings, in_4bit=in_4bit, window=window), memory.filled_gib(settings, gib)
+    if not gib:  # not known, so nothing is known not to fit
+        need = replace(need, layer=replace(need.layer, spared=0))
     tokens, table = step * min(sample, window), 2 * size.table if settings.lora_r else 0
     among = memory.at_once(settings, window, tokens)
     how = memory.filling(need, limit * memory.GIB, tokens=window, step=tokens, among=among, table=table)
@@ -49,7 +51,7 @@ def filled(
     weights = 0 if settings.lora_r else 1  # their gradients are one more
     passes = (memory.passes(how.keeps / size.layers) + weights) * fixed * (memory.HOSTED if how.hosted else 1.0)
     if how.spares:
-        passes += 1 - memory.AGAIN
+        passes = memory.PASSES_SPARED * fixed
     return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes, how.spares)
 
 
