@@ -170,7 +170,7 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
 
     >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
     >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
-    Filling(windows=1, keeps=4, hosted=True)
+    Filling(windows=1, keeps=4, hosted=True, spares=False)
 
     Args:
         need: of one window, the input embeddings on the GPU.
