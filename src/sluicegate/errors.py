@@ -12,6 +12,11 @@ GO, BUG, USER, RETRY, INCONCLUSIVE, STOP, INTERRUPTED = 0, 1, 2, 10, 15, 20, 130
 """Exit codes: done or GO, our bug, the user must do something, the three other outcomes, interrupted."""
 
 
+def first_line(fault: BaseException) -> str:
+    """Of a fault's message, at most 120 characters; where there is none, what kind of fault it is."""
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[0][:120]
+
+
 class UserError(Exception):
     """Something the user can mend.
 

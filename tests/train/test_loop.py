@@ -11,6 +11,7 @@ import torch
 
 from sluicegate import jsonl
 from sluicegate.errors import Interrupted, UserError, UserErrors
+from sluicegate.models import causal
 from sluicegate.records import Run, Sample, from_json
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Null
@@ -306,14 +307,14 @@ def test_gradients_that_are_not_finite_stop_too(make_settings: Make, monkeypatch
 
 def _memory_for(monkeypatch: pytest.MonkeyPatch, samples: int) -> None:
     """Let every micro-batch of more samples run out of memory."""
-    real = step._read
+    real = causal.Causal.batch
 
-    def read(training: Any, batch: Any, micro_batch: int) -> Any:
+    def read(learner: Any, batch: Any, micro_batch: int) -> Any:
         if len(batch) > samples:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(training, batch, micro_batch)
+        return real(learner, batch, micro_batch)
 
-    monkeypatch.setattr(step, "_read", read)
+    monkeypatch.setattr(causal.Causal, "batch", read)
 
 
 def test_too_little_memory_halves_the_micro_batch_and_keeps_the_losses(
@@ -341,7 +342,7 @@ def test_memory_for_no_sample_at_all_says_what_to_lower(make_settings: Make, mon
 
 
 def test_other_runtime_errors_are_not_taken_for_memory(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "_read", lambda *_: _die())
+    monkeypatch.setattr(causal.Causal, "batch", lambda *_: _die())
     with pytest.raises(RuntimeError, match="killed here"):
         train(make_settings(), Null())
 

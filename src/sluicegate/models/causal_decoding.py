@@ -25,6 +25,7 @@ import torch
 from torch.nn.attention import sdpa_kernel
 
 from sluicegate.console import say
+from sluicegate.errors import first_line
 from sluicegate.models import lean
 from sluicegate.models.choosing import ATTENTION, Sampling, damaged
 from sluicegate.models.decoding import checked
@@ -165,7 +166,7 @@ class Decoder:
             raise
         except (UnfitError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as fault:
             self.restore()
-            raise UnfitError(str(fault).strip().split("\n")[0][:120] or type(fault).__name__) from None
+            raise UnfitError(first_line(fault)) from None
         self._shape = {
             layer: (keys[:1, :, :1].clone(), values[:1, :, :1].clone())
             for layer, (keys, values) in reading.kept.items()
@@ -230,8 +231,7 @@ class Decoder:
                 raise
             except RuntimeError as fault:
                 self._captures = False
-                told = str(fault).strip().splitlines() or [type(fault).__name__]
-                say(f"decoding without CUDA graphs: {told[0][:120]}")
+                say(f"decoding without CUDA graphs: {first_line(fault)}")
 
 
 class _Drawing:

@@ -18,7 +18,7 @@ import torch
 from torch.nn.attention import sdpa_kernel
 
 from sluicegate.console import say
-from sluicegate.errors import UserError
+from sluicegate.errors import UserError, first_line
 from sluicegate.models.choosing import ATTENTION, NEVER, Sampling, choose, damaged
 from sluicegate.models.graphs import capture
 from sluicegate.models.t5_step import Buffers, Shape, Weights, advance
@@ -156,8 +156,7 @@ class Decoder:
                 self._graphs[key] = checked(work, state, self._pool)
             except RuntimeError as fault:
                 self._captures = False
-                told = str(fault).strip().splitlines() or [type(fault).__name__]
-                say(f"decoding without CUDA graphs: {told[0][:120]}")
+                say(f"decoding without CUDA graphs: {first_line(fault)}")
 
 
 def checked(work: Callable[[], Any], state: Sequence[Any], pool: Any) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sluicegate.errors import first_line
 from sluicegate.models.compiling import compiles
 from sluicegate.models.layers import Layers
 from sluicegate.models.loading import moved
@@ -180,7 +181,7 @@ def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> tupl
         if asked.leave():
             return _compiled(asked, given, how)
         asked.layers.compile(False)
-        why = f"{type(fault).__name__}: {str(fault).strip().splitlines()[0][:120]}"
+        why = f"{type(fault).__name__}: {first_line(fault)}"
         return asked.layers.taken(given, how), f"not compiled ({why})"
     return need, COMPILED
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from sluicegate.console import say
+from sluicegate.errors import first_line
 
 TILE = 64
 """Tokens of a tile along whose diagonals gradients are summed; distances are a multiple of it."""
@@ -375,7 +376,7 @@ def usable(device: torch.device, width: int) -> bool:
             apart = error(device, torch.bfloat16, width)
         told = f"they are off by {apart:.2g}"
     except (RuntimeError, OSError, ImportError, AttributeError, triton.TritonError) as fault:
-        apart, told = math.inf, str(fault).strip().split("\n")[0][:120] or type(fault).__name__
+        apart, told = math.inf, first_line(fault)
     if apart <= AGREE:
         return True
     say(f"rows keep their padding, attention kernels of half the time are not used: {told}")

@@ -23,6 +23,7 @@ from sluicegate.models.loading import (
     base_of,
     free_gib,
     here,
+    moved,
     size_of,
     tokenizer_of,
     trained_in_4bit,
@@ -253,7 +254,7 @@ def tried(
 ) -> Tried | None:
     """A forward and a backward of each batch on a GPU; None where its memory is too small for one of them."""
     try:
-        batches = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in trials]
+        batches = [moved(batch, device) for batch in trials]
         with torch.autocast("cuda", dtype=torch.bfloat16):
             told = scored.compile(batches[0]) if compiles else "not compiled"
         torch.cuda.reset_peak_memory_stats()

@@ -24,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.t5.modeling_t5 import T5Stack
 
+from sluicegate.errors import first_line
 from sluicegate.models.choosing import ATTENTION, NEVER
 from sluicegate.models.graphs import Run, compiled, plain
 from sluicegate.models.head import head_loss, head_scores
@@ -421,7 +422,7 @@ class Seq2SeqLoss(Module):  # type: ignore[misc]
             raise
         except RuntimeError as fault:
             self._set(False)
-            return f"not compiled ({type(fault).__name__}: {str(fault).strip().splitlines()[0][:120]})"
+            return f"not compiled ({type(fault).__name__}: {first_line(fault)})"
         finally:
             self.zero_grad(set_to_none=True)
         return "compiled"

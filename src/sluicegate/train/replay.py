@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sluicegate.console import say
+from sluicegate.errors import first_line
 from sluicegate.models.graphs import capture
 
 Batch = dict[str, Any]
@@ -89,8 +90,9 @@ class Replay:
 
     def drop(self) -> None:
         """Give back the memory of all graphs; they are recorded again when they are needed."""
-        if self._graphs:
-            torch.cuda.synchronize()  # one may still be replayed, and growing segments wait for their own stream only
+        if not self._graphs:
+            return
+        torch.cuda.synchronize()  # one may still be replayed, and growing segments wait for their own stream only
         self._graphs.clear()
         self._pool = None
         torch.cuda.empty_cache()
@@ -130,7 +132,7 @@ class Replay:
         found = self._graphs.get(key)
         if found is not None and found.places == places:
             return found
-        own = dict(batch) | {name: part.detach().clone() for name, part in _tensors(batch).items()}
+        own = batch | {name: part.detach().clone() for name, part in _tensors(batch).items()}
         share = torch.ones((), device=self._parts[0].device)
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         replay, loss = capture(lambda: work(own, share), self._pool)
@@ -142,6 +144,7 @@ class Replay:
     def _give_up(self, why: str) -> None:
         self._on = False
         self.drop()
+        torch.cuda.empty_cache()  # of what was recorded before it failed
         say(f"micro-batches are launched kernel by kernel, not as CUDA graphs ({why})")
 
     def _hold(self) -> None:
@@ -159,7 +162,7 @@ class Replay:
 
 
 def _said(fault: RuntimeError) -> str:
-    return f"{type(fault).__name__}: {(str(fault).strip().splitlines() or [''])[0][:120]}"
+    return f"{type(fault).__name__}: {first_line(fault)}"
 
 
 def _shape(batch: Batch) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from sluicegate.errors import UserError
 from sluicegate.models import Seq2SeqExample, Seq2SeqLearner
 from sluicegate.models.choosing import Sampling
 from sluicegate.models.decoding import Decoder
+from sluicegate.models.loading import moved
 from sluicegate.train.reward import Answer
 from sluicegate.train.step import Training, ran_out_of_memory
 
@@ -147,7 +148,7 @@ def likely(
         mask[number, : len(row)] = 1.0
         before[number, : len(row)] = torch.tensor((start, *row[:-1]))
     mask, there = mask.to(device), mask.flatten().nonzero().flatten().to(device)
-    given = {name: tensor.to(device) for name, tensor in learner.inputs(examples).items()}
+    given = moved(learner.inputs(examples), device)
     with training.accelerator.autocast():
         found, entropy = learner.scored.scores(
             **given,

@@ -282,12 +282,8 @@ def _fed(
 ) -> Iterator[tuple[float, dict[str, Any]]]:
     """Of each micro-batch whether it counts, and its tensors on the device."""
     device = training.accelerator.device
-    made = fed([batch for batch, _ in batches], lambda batch: _read(training, batch, micro_batch), device)
+    made = fed([batch for batch, _ in batches], lambda batch: training.learner.batch(batch, micro_batch), device)
     return zip((counts for _, counts in batches), made, strict=True)
-
-
-def _read(training: Training, batch: Sequence[Example], micro_batch: int) -> dict[str, Any]:
-    return training.learner.batch(batch, micro_batch)
 
 
 def refuse_not_finite(what: str, value: float, step: int) -> None:
