@@ -383,6 +383,7 @@ def longest(told: argparse.Namespace) -> Iterator[Row]:
         low, high = (middle, high) if need(middle) <= room else (low, middle)
     learner = causal.load(asked, asked.base_model, DEVICE)
     optimizer = torch.optim.AdamW([part for part in learner.model.parameters() if part.requires_grad], fused=True)
+    learner.model.train()
     fits, tried, step = 0, [], 1.12
     length = low
     for _ in range(4 if GPU else 2):
@@ -400,9 +401,9 @@ def longest(told: argparse.Namespace) -> Iterator[Row]:
 
 def _one_step(learner: Any, optimizer: Any, sample: Any, length: int) -> bool:
     """Whether a step on one sample fits: forward, backward, the optimizer."""
-    learner.window = length
+    learner.window = learner.longest = length
     try:
-        learner.settle(1, steps=1000)
+        print(learner.settle(1, steps=1000), file=sys.stderr, flush=True)
         batch = moved(learner.batch([sample], 1), DEVICE)
         with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=GPU):
             (learner.scored(**batch) / sample.targets).backward()

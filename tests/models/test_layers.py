@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from sluicegate.models import layers as module
 from sluicegate.models.layers import Layers
 from sluicegate.models.memory import LayerNeed
+from sluicegate.models.waiting import Waiting
 
 pytestmark = pytest.mark.torch
 IDS = torch.arange(12)[None]
@@ -287,20 +288,13 @@ def test_what_spares_memory_keeps_inputs_on_the_host_and_sees_few_tokens_at_a_ti
     layers.all[3].mlp = _Mixing()
     layers.spare(32)
     seen.clear()
-    plain = torch.autograd.graph.save_on_cpu
+    put = Waiting._put
 
-    def counted() -> Any:
-        hooks = plain()
-        pack = hooks.pack_hook
+    def noted(self: Waiting, tensor: torch.Tensor) -> Any:
+        moved.append(tuple(tensor.shape))
+        return put(self, tensor)
 
-        def noted(tensor: torch.Tensor) -> Any:
-            moved.append(tuple(tensor.shape))
-            return pack(tensor)
-
-        hooks.pack_hook = noted
-        return hooks
-
-    monkeypatch.setattr(torch.autograd.graph, "save_on_cpu", counted)
+    monkeypatch.setattr(Waiting, "_put", noted)
     model(input_ids=IDS, labels=IDS, use_cache=False).loss.backward()
     assert moved == [tuple(HIDDEN.shape)] * 4
     assert set(seen) == {5, 2}
@@ -312,7 +306,7 @@ def test_what_spares_memory_keeps_inputs_on_the_host_and_sees_few_tokens_at_a_ti
     assert seen == [12] * 3
 
 
-def test_only_mlps_of_single_tokens_are_cut() -> None:
+def test_only_parts_that_see_single_tokens_are_cut() -> None:
     class Odd(torch.nn.Module):  # type: ignore[misc]
         def forward(self, states: torch.Tensor) -> Any:
             return states, states
@@ -321,8 +315,9 @@ def test_only_mlps_of_single_tokens_are_cut() -> None:
         def forward(self, states: torch.Tensor) -> Any:
             raise RuntimeError("a shape that it does not take")
 
-    part = _model().model.layers[0].mlp
-    assert module._is_of_tokens(part, 32)
-    assert part.training
-    for other in (_Mixing(), Odd(), Broken()):
+    layer = _model().model.layers[0]
+    for part in (layer.mlp, layer.input_layernorm):
+        assert module._is_of_tokens(part, 32)
+        assert part.training
+    for other in (layer.self_attn, _Mixing(), Odd(), Broken()):
         assert not module._is_of_tokens(other, 32)

@@ -76,7 +76,7 @@ def test_no_way_of_running_the_layers_changes_a_loss(
     assert losses["packed"] == pytest.approx(losses["plain"], rel=1e-2)  # bf16, other kernels
     assert losses["kept"] == pytest.approx(losses["packed"], rel=1e-3)
     assert losses["spared"] == pytest.approx(losses["plain"], rel=1e-2)
-    assert "inputs in the host's memory and their MLPs" in told["spared"]
+    assert "inputs in the host's memory" in told["spared"]
     assert not [name for name, said in told.items() if "kernel by kernel" in said]
 
 

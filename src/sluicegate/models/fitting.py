@@ -7,6 +7,7 @@ one layer then takes is measured on the device, with a full micro-batch; the res
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +33,7 @@ from sluicegate.models.memory import (
 from sluicegate.settings import TrainSettings
 
 COMPILED = "compiled"
-SPARED = "their inputs in the host's memory and their MLPs a few tokens at a time, since nothing else fits"
+SPARED = "their inputs in the host's memory, norms and MLPs a few tokens at a time, since nothing else fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, Layer
             return given[0].nbytes, need, said
     except torch.OutOfMemoryError:
         pass
-    torch.cuda.empty_cache()  # of what the fault's traceback held
+    gc.collect()
+    torch.cuda.empty_cache()  # of what the fault held
     return None
 
 

@@ -2,7 +2,7 @@
 
 A layer that is computed again keeps its input alone; one that is kept spares a third of its arithmetic and takes memory
 for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`). Where
-not even one window fits, the inputs wait in the host's memory and the MLPs see a few tokens at a time (`spare`).
+not even one window fits, the inputs wait in the host's memory, and norms and MLPs see a few tokens at a time (`spare`).
 That a layer is computed again is part of what is compiled: its second run and its gradient are one graph, from which
 drops out what no gradient asks for, as the layer's last product. A graph serves all layers: it is compiled for the
 first and its guards hold for the others.
@@ -19,6 +19,7 @@ import transformers
 from torch.utils.checkpoint import checkpoint
 
 from sluicegate.models.memory import SLICE, LayerNeed
+from sluicegate.models.waiting import Waiting
 
 GRAPHS = 64
 """Graphs of a layer that are kept: each width of a pack has one for training and one for validation."""
@@ -66,23 +67,23 @@ class Layers:
     def spare(self, width: int) -> None:
         """Let every layer take as little memory as it can, which is slow.
 
-        It is not compiled, and computed again from an input that waits in the host's memory; its MLP sees a few tokens
-        at a time, where what it makes of one does not depend on the others.
+        It is not compiled, and computed again from an input that waits in the host's memory. Each of its parts sees a
+        few tokens at a time where what it makes of one does not depend on the others: norms and the MLP.
 
         Args:
             width: features of a hidden state.
         """
         self.compile(False)
-        self.keeps, self._again = 0, self._spared
-        for layer in self.all:
-            part = getattr(layer, "mlp", None)
-            if part is not None and _is_of_tokens(part, width):
-                self._whole.append((part, part.forward))
-                part.forward = _sliced(part.forward, draws=self._draws)
+        waiting, draws = Waiting(), self._draws
 
-    def _spared(self, layer: Any, hidden: Any, *given: Any, **how: Any) -> Any:
-        with torch.autograd.graph.save_on_cpu():  # what is given by place is all that is saved
-            return checkpoint(_plain, layer, hidden, *given, use_reentrant=False, preserve_rng_state=self._draws, **how)
+        def again(layer: Any, *given: Any, **how: Any) -> Any:
+            with waiting.hooks():  # what is given by place is all that is saved
+                return checkpoint(_plain, layer, *given, use_reentrant=False, preserve_rng_state=draws, **how)
+
+        self.keeps, self._again = 0, again
+        for part in (part for layer in self.all for part in layer.children() if _is_of_tokens(part, width)):
+            self._whole.append((part, part.forward))
+            part.forward = _sliced(part.forward, draws=draws)
 
     def _repeated(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """What runs a layer and computes it again for its gradient."""
@@ -168,8 +169,8 @@ def _is_of_tokens(part: Any, width: int) -> bool:
         part.eval()
         with torch.no_grad():
             whole, alone = part(some), [part(two) for two in some.split(2, dim=1)]
-    except (RuntimeError, TypeError, ValueError):
-        return False
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return False  # it asks for more than a state
     finally:
         part.train(mode)
     if not isinstance(whole, torch.Tensor) or whole.shape != some.shape:

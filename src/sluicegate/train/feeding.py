@@ -32,7 +32,7 @@ def fed(
         yield from (moved(read(batch), device) for batch in batches)
         return
     main = torch.cuda.current_stream(device)
-    # A thread has a device of its own, at first number 0.
+    device = main.device  # with its number, which "cuda" alone has not; a thread has one of its own, at first 0
     with ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(device,)) as beside:
         coming = [beside.submit(_put, batch, read, device, _now(main)) for batch in batches[:1]]
         for after in range(1, len(batches) + 1):
