@@ -129,9 +129,33 @@ def test_where_nothing_fits_layers_take_as_little_as_they_can(
     fitted = fitting.fit(asked, settings, steps=100)
     assert layers.spares
     assert (fitted.windows, fitted.compiled) == (1, False)
-    assert "16 layers, their inputs in the host's memory" in fitted.told
+    assert "16 layers, their inputs in the host's memory, norms and MLPs" in fitted.told
     head = memory.need_of(SIZE, settings, in_4bit=True, window=1000).head
-    most = GIB + 12_000 + 4 * MIB + max(head, 30 * MIB)
+    most = GIB + 12_000 + 4 * MIB + max(head, 30 * MIB + memory.AHEAD * 4 * MIB)
+    assert fitted.forecast_gib == pytest.approx((memory.RESERVED * most + memory.BESIDE * 4 * MIB) / GIB)
+
+
+def test_inputs_wait_in_the_hosts_memory_before_layers_take_as_little_as_they_can(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting(_Layers):
+        waits = False
+
+        def offload(self) -> None:
+            self.waits, self.keeps = True, 0
+
+    layers = Waiting()
+    layer = LayerNeed(kept=300 * MIB, working=100 * MIB, again=900 * MIB)
+    monkeypatch.setattr(fitting, "_measured", lambda *_, **__: (4 * MIB, layer, fitting.COMPILED))
+    asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, lambda: 0)  # type: ignore[arg-type]
+    settings = TrainSettings.model_construct(
+        lora_r=16, lora_dropout=0.0, vram_limit_gb=1.6, packing="true", compile="auto", batch_size=1
+    )
+    fitted = fitting.fit(asked, settings, steps=100)
+    assert layers.waits
+    assert (fitted.windows, fitted.compiled) == (1, False)  # graphs cannot be recorded so
+    assert "16 layers, compiled, their inputs in the host's memory, since nothing else fits" in fitted.told
+    most = GIB + 12_000 + (1 + memory.AHEAD) * 4 * MIB + 400 * MIB
     assert fitted.forecast_gib == pytest.approx((memory.RESERVED * most + memory.BESIDE * 4 * MIB) / GIB)
 
 

@@ -122,6 +122,26 @@ def test_a_compiled_layer_that_is_computed_again_keeps_no_more_than_it_is_given(
     assert sizes[1] > 8 * hidden.numel()
 
 
+def test_inputs_of_compiled_layers_wait_in_the_hosts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch._dynamo.reset()
+    wanted, graphs, model = _gradients(_model()), _Graphs(), _model()
+    put, saved = Waiting._put, []
+
+    def noted(self: Waiting, tensor: torch.Tensor) -> Any:
+        saved.append(tuple(tensor.shape))
+        return put(self, tensor)
+
+    monkeypatch.setattr(torch, "compile", graphs.compile)
+    monkeypatch.setattr(Waiting, "_put", noted)
+    layers = Layers(model)
+    layers.compile(True)
+    layers.offload()
+    for one, other in zip(_gradients(model), wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    assert graphs.forward and graphs.backward
+    assert saved == [(1, 12, 32)] * 4
+
+
 def test_layers_that_get_all_by_place_train_too() -> None:
     torch.manual_seed(0)
     models = [
@@ -253,8 +273,9 @@ HIDDEN = torch.zeros(1, 12, 32)
 
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("drops", [0.0, 0.5])
+@pytest.mark.parametrize("way", ["offload", "spare"])
 def test_layers_that_spare_memory_have_the_same_gradients(
-    monkeypatch: pytest.MonkeyPatch, *, frozen: bool, drops: float
+    monkeypatch: pytest.MonkeyPatch, way: str, *, frozen: bool, drops: float
 ) -> None:
     monkeypatch.setattr(module, "SLICE", 5)
     found = []
@@ -266,7 +287,7 @@ def test_layers_that_spare_memory_have_the_same_gradients(
         layers = Layers(model)
         if spares:
             layers.keeps = 2
-            layers.spare(32)
+            layers.offload() if way == "offload" else layers.spare(32)
             assert layers.keeps == 0
         torch.manual_seed(5)
         model(input_ids=IDS, labels=IDS, use_cache=False).loss.backward()

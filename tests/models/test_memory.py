@@ -9,6 +9,8 @@ from sluicegate.models.memory import (
     FIXED_TOKENS,
     GIB,
     HOSTED,
+    INPUTS,
+    PARTS,
     Filling,
     LayerNeed,
     Need,
@@ -67,11 +69,23 @@ def test_a_forecast_fills_its_limit_in_the_fastest_way() -> None:
     }
     need = need_of(LLAMA_8B, asked, in_4bit=True, window=2048)
     least = need.hosting(2 * LLAMA_8B.table)
-    assert found[1.0] == pytest.approx(least.sparing().peak(0) / GIB)  # nothing fits: what takes least
+    assert found[1.0] == pytest.approx(least.sparing(PARTS).peak(0) / GIB)  # nothing fits: what takes least
     assert found[1.0] < least.peak(least.keeps(0)) / GIB
     assert found[1.0] < found[6.8] < 6.8
     assert 9 < found[10.34] < 10.34
     assert 40 < found[74.0] < 74.0
+
+
+def test_inputs_wait_in_the_hosts_memory_where_that_does() -> None:
+    table = 2 * LLAMA_8B.table
+
+    def how(gib: float) -> Filling:
+        need = need_of(LLAMA_8B, settings(lora_r=64), in_4bit=True, window=8192)
+        return filling(need, gib * GIB, tokens=8192, step=16_384, among=range(1, 3), table=table)
+
+    assert how(16.0).spares == ""
+    assert how(10.45) == Filling(1, 0, True, spares=INPUTS)
+    assert how(9.0) == Filling(1, 0, True, spares=PARTS)
 
 
 def test_tied_embeddings_stay_on_the_gpu() -> None:

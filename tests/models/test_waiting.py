@@ -27,13 +27,13 @@ def test_memory_is_used_again_once_nobody_asks_for_it() -> None:
     assert not waiting._free
     del first
     places = {copy.data_ptr() for copy in waiting._free}
-    assert len(places) == 3
+    assert len(places) == 2  # the last one stayed where it was
     again, beside = _saved(waiting, start), _saved(waiting, 2 * start)
     assert not waiting._free
     assert torch.autograd.grad(beside.sum(), start)[0][0] != torch.autograd.grad(again.sum(), start)[0][0]
     del again, beside
     assert places < {copy.data_ptr() for copy in waiting._free}
-    assert len(waiting._free) == 6
+    assert len(waiting._free) == 5
 
 
 def test_memory_of_another_shape_is_given_back() -> None:

@@ -60,23 +60,27 @@ def test_no_way_of_running_the_layers_changes_a_loss(
     make_settings: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     losses, told = {}, {}
-    for name, keeps, how in (
-        ("plain", 0, {"packing": "false", "compile": "false"}),
-        ("packed", 0, {"packing": "true", "compile": "true"}),
-        ("kept", 2, {"packing": "true", "compile": "true"}),
-        ("spared", None, {"packing": "true", "compile": "true", "vram_limit_gb": 0.01}),
+    fast = {"packing": "true", "compile": "true"}
+    for name, need, how in (
+        ("plain", {"keeps": lambda *_: 0}, {"packing": "false", "compile": "false"}),
+        ("packed", {"keeps": lambda *_: 0}, fast),
+        ("kept", {"keeps": lambda *_: 2}, fast),
+        ("waiting", {"peak": lambda self, _: 0 if self.layers == 1 else 2**60}, fast),
+        ("spared", {}, fast | {"vram_limit_gb": 0.01}),
     ):
         settings = make_settings(model_name=name, load_in_4bit="true", lora_dropout=0.0, max_steps=4, **how)
         with monkeypatch.context() as patch, Spool(settings.model_dir) as spool:
-            if keeps is not None:
-                patch.setattr(Need, "keeps", lambda self, limit, keeps=keeps: keeps)
+            for what, answer in need.items():
+                patch.setattr(Need, what, answer)
             train(settings, spool)
         losses[name] = [value for _, value in curves(settings.model_dir / "events.jsonl")["train/loss"]]
         told[name] = capsys.readouterr().err
     assert losses["packed"] == pytest.approx(losses["plain"], rel=1e-2)  # bf16, other kernels
     assert losses["kept"] == pytest.approx(losses["packed"], rel=1e-3)
+    assert losses["waiting"] == pytest.approx(losses["packed"], rel=1e-3)
     assert losses["spared"] == pytest.approx(losses["plain"], rel=1e-2)
-    assert "inputs in the host's memory" in told["spared"]
+    assert "compiled, their inputs in the host's memory" in told["waiting"]
+    assert "inputs in the host's memory, norms" in told["spared"]
     assert not [name for name, said in told.items() if "kernel by kernel" in said]
 
 

@@ -22,6 +22,8 @@ from sluicegate.models.loss import SummedLoss
 from sluicegate.models.memory import (
     ADAM_BYTES,
     GIB,
+    INPUTS,
+    PARTS,
     LayerNeed,
     Need,
     Size,
@@ -33,7 +35,8 @@ from sluicegate.models.memory import (
 from sluicegate.settings import TrainSettings
 
 COMPILED = "compiled"
-SPARED = "their inputs in the host's memory, norms and MLPs a few tokens at a time, since nothing else fits"
+WAITING = "their inputs in the host's memory"
+SINCE = "since nothing else fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     else:
         windows = among[0]
         if windows == 1 and settings.lora_r:
-            need, said = needed(windows, *_spared(asked, windows)).sparing(), SPARED
+            need, said = _least(asked, needed, measured, limit)
         elif measured is None:
             raise torch.OutOfMemoryError("a layer of the smallest micro-batch does not fit")
     torch.cuda.empty_cache()
@@ -124,7 +127,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     forecast = need.peak(layers.keeps) / GIB
     place = ", input embeddings in the host's memory" if how.hosted else ""
     again = "which all compute their activations again"
-    if said != SPARED:
+    if SINCE not in said:
         kept = f"{layers.keeps} keep their activations ({need.layer.kept / 2**20:.0f} MiB each)"
         again = f"of which {kept} and the others compute them again"
     return Fitted(
@@ -139,6 +142,29 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
 def _still(trained: int) -> int:
     """What lies there all the time: what does now, and gradients and moments of what is trained."""
     return int(torch.cuda.memory_allocated()) + (ADAM_BYTES - 4) * trained
+
+
+def _least(
+    asked: Asked,
+    needed: Callable[[int, int, LayerNeed], Need],
+    measured: tuple[int, LayerNeed, str] | None,
+    limit: float,
+) -> tuple[Need, str]:
+    """What one window takes at the least that the limit asks for, and how; the layers run so from now on.
+
+    Args:
+        asked: as `fit` has it.
+        needed: windows, bytes of a layer's input and what a layer takes → what a step takes.
+        measured: of one window.
+        limit: bytes.
+    """
+    if measured is not None:
+        state, layer, said = measured
+        need = needed(1, state, layer).sparing(INPUTS)
+        if need.peak(0) <= limit:
+            asked.layers.offload()
+            return need, f"{said}, {WAITING}, {SINCE}"
+    return needed(1, *_spared(asked, 1)).sparing(PARTS), f"{WAITING}, norms and MLPs a few tokens at a time, {SINCE}"
 
 
 def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str] | None:

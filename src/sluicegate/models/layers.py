@@ -2,7 +2,8 @@
 
 A layer that is computed again keeps its input alone; one that is kept spares a third of its arithmetic and takes memory
 for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`). Where
-not even one window fits, the inputs wait in the host's memory, and norms and MLPs see a few tokens at a time (`spare`).
+not even one window fits, the inputs wait in the host's memory (`offload`), and where that does not do, norms and MLPs
+see a few tokens at a time besides (`spare`).
 That a layer is computed again is part of what is compiled: its second run and its gradient are one graph, from which
 drops out what no gradient asks for, as the layer's last product. A graph serves all layers: it is compiled for the
 first and its guards hold for the others.
@@ -54,7 +55,7 @@ class Layers:
             layer.forward = self._forward(layer, place)
 
     def compile(self, wanted: bool) -> None:
-        """Whether layers run compiled; a shape is compiled when it first occurs. It takes back `spare`."""
+        """Whether layers run compiled; a shape is compiled when it first occurs. Takes back `offload` and `spare`."""
         for part, plain in self._whole:
             part.forward = plain
         self._whole = []
@@ -64,26 +65,27 @@ class Layers:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
 
+    def offload(self) -> None:
+        """Compute every layer again, from an input that waits in the host's memory.
+
+        One graph for its second run and its gradient would take more memory than two, and keep the input to itself.
+        """
+        self.keeps, self._again = 0, self._waiting(self._kept)
+
     def spare(self, width: int) -> None:
         """Let every layer take as little memory as it can, which is slow.
 
-        It is not compiled, and computed again from an input that waits in the host's memory. Each of its parts sees a
-        few tokens at a time where what it makes of one does not depend on the others: norms and the MLP.
+        Beside `offload`, it is not compiled, and each of its parts sees a few tokens at a time where what it makes of
+        one does not depend on the others: norms and the MLP.
 
         Args:
             width: features of a hidden state.
         """
         self.compile(False)
-        waiting, draws = Waiting(), self._draws
-
-        def again(layer: Any, *given: Any, **how: Any) -> Any:
-            with waiting.hooks():  # what is given by place is all that is saved
-                return checkpoint(_plain, layer, *given, use_reentrant=False, preserve_rng_state=draws, **how)
-
-        self.keeps, self._again = 0, again
+        self.offload()
         for part in (part for layer in self.all for part in layer.children() if _is_of_tokens(part, width)):
             self._whole.append((part, part.forward))
-            part.forward = _sliced(part.forward, draws=draws)
+            part.forward = _sliced(part.forward, draws=self._draws)
 
     def _repeated(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """What runs a layer and computes it again for its gradient."""
@@ -91,6 +93,16 @@ class Layers:
 
         def again(layer: Any, *given: Any, **how: Any) -> Any:
             return checkpoint(run, layer, *given, use_reentrant=False, preserve_rng_state=draws, **how)
+
+        return again
+
+    def _waiting(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """What does so from an input that waits in the host's memory: of it all that is given by place is saved."""
+        waiting, repeated = Waiting(), self._repeated(run)
+
+        def again(layer: Any, *given: Any, **how: Any) -> Any:
+            with waiting.hooks():
+                return repeated(layer, *given, **how)
 
         return again
 

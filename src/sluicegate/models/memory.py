@@ -41,8 +41,10 @@ PASSES = 2
 AGAIN = 0.63
 """Of a forward, what is computed again of a layer that is not kept: its last product is not. An 8B training's step took
 1.41 s with 2 layers kept, 1.26 with 16 and 1.09 with all 32 (H200)."""
-PASSES_SPARED = 3.7
-"""Where layers take as little memory as they can: forward, again, an MLP once more, and back."""
+PASSES_OFFLOADED = 4.5
+"""Where all layers' inputs wait in the host's memory: forward, forward again, back, and what is waited for copies."""
+PASSES_SPARED = 14.5
+"""Where layers besides are not compiled and see few tokens at a time: an 8B training with 8,192 took 4 s (H200)."""
 FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""
@@ -50,6 +52,10 @@ SPARED = 18
 """Hidden states that a layer takes at work which takes as little as it can."""
 SLICE = 2048
 """Tokens that its norms and its MLP see at once."""
+AHEAD = 2
+"""Inputs of layers on the GPU beside that of the one at work, where they wait in the host's memory."""
+INPUTS, PARTS = "inputs", "parts"
+"""What is done where nothing else fits: layers' inputs wait in the host's memory; and their parts see few tokens."""
 AT_ONCE = 16_384
 """Tokens beyond which a larger micro-batch is no faster to speak of."""
 HOSTED = 1.01
@@ -131,14 +137,15 @@ class Need:
         """
         return replace(self, still=self.still - table + self.state) if table else self
 
-    def sparing(self) -> Need:
-        """With layers that take as little as they can: the input of one at a time is on the GPU."""
-        return replace(self, layers=1, layer=LayerNeed(0, 0, self.layer.spared))
+    def sparing(self, what: str) -> Need:
+        """With the input of one layer at a time on the GPU: `INPUTS`, or `PARTS` for what takes least."""
+        layer = self.layer.spared if what == PARTS else self.layer.kept + self.layer.working
+        return replace(self, layers=1, layer=LayerNeed(0, 0, layer + AHEAD * self.state))
 
     def under(self, how: Filling, table: int) -> Need:
         """Of one window, filled that way; `table` as `filling` takes it."""
         need = self.windows(how.windows).hosting(how.hosted * table)
-        return need.sparing() if how.spares else need
+        return need.sparing(how.spares) if how.spares else need
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +156,13 @@ class Filling:
         windows: of tokens at once.
         keeps: layers that keep their activations.
         hosted: whether the input embeddings lie in the host's memory.
-        spares: whether layers take as little as they can, since nothing else fits.
+        spares: `INPUTS` or `PARTS`, where nothing else fits; see `Need.sparing`.
     """
 
     windows: int
     keeps: int
     hosted: bool
-    spares: bool = False
+    spares: str = ""
 
 
 def passes(kept: float) -> float:
@@ -170,7 +177,7 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
 
     >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
     >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
-    Filling(windows=1, keeps=4, hosted=True, spares=False)
+    Filling(windows=1, keeps=4, hosted=True, spares='')
 
     Args:
         need: of one window, the input embeddings on the GPU.
@@ -195,7 +202,8 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
     least = need.windows(among[0])
     hosted = table > least.state
     if need.layer.spared and among[0] == 1:  # a micro-batch of several rows is halved before
-        return Filling(among[0], 0, hosted, spares=True)
+        inputs = least.hosting(hosted * table).sparing(INPUTS)
+        return Filling(among[0], 0, hosted, spares=INPUTS if inputs.peak(0) <= limit else PARTS)
     return Filling(among[0], least.hosting(hosted * table).keeps(limit), hosted)
 
 

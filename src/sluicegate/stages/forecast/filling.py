@@ -18,12 +18,12 @@ class Filled:
     Args:
         gib: most memory at once.
         passes: through the model that a token takes, with what each micro-batch takes beside.
-        spares: whether layers take as little memory as they can, for which they are not compiled.
+        compiled: whether layers can be.
     """
 
     gib: float
     passes: float
-    spares: bool
+    compiled: bool
 
 
 def filled(
@@ -51,8 +51,8 @@ def filled(
     weights = 0 if settings.lora_r else 1  # their gradients are one more
     passes = (memory.passes(how.keeps / size.layers) + weights) * fixed * (memory.HOSTED if how.hosted else 1.0)
     if how.spares:
-        passes = memory.PASSES_SPARED * fixed
-    return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes, how.spares)
+        passes = fixed * (memory.PASSES_SPARED if how.spares == memory.PARTS else memory.PASSES_OFFLOADED)
+    return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes, how.spares != memory.PARTS)
 
 
 def of(stage: Stage, arm: str, shape: Shape, gib: float) -> Filled:
