@@ -152,7 +152,9 @@ def _others(rows: Sequence[Told]) -> Iterator[str]:
         row = seen[name]
         rates = f"{row['tokens_per_s']:,} tokens/s, one {row['tokens_per_s_alone']:,}"
         losses = f"losses at most {row['apart_most']:.2%} apart"
-        yield f"- {name.capitalize()} GPUs: {rates}: {row['efficiency']:.0%}; {losses}."
+        peaks = " and ".join(f"{peak:.2f}" for peak in reversed(row.get("peaks_gib", [])) if peak is not None)
+        held = f"; {peaks} GiB a GPU at most" if peaks else ""
+        yield f"- {SEVERAL[name]}: {rates}: {row['efficiency']:.0%}; {losses}{held}."
     missing = [what for name, what in NOT_MEASURED.items() if not any(case.startswith(name) for case in seen)]
     failed = [f"{row['row']} ({row['failed']})" for row in rows if "failed" in row]
     if missing:
@@ -161,7 +163,11 @@ def _others(rows: Sequence[Told]) -> Iterator[str]:
         yield f"- Failed: {'; '.join(failed)}."
 
 
-SEVERAL = ("two", "four")
+SEVERAL = {
+    "two": "Two GPUs",
+    "four": "Four GPUs",
+    "sharded over two": "A billion weights, all trained, sharded over two GPUs",
+}
 """Rows of several GPUs."""
 NOT_MEASURED = {
     "trl": "TRL",
@@ -175,6 +181,7 @@ NOT_MEASURED = {
     "parity": "300 steps from scratch beside transformers' Trainer",
     "two": "two GPUs",
     "four": "four GPUs",
+    "sharded": "every weight trained, sharded over two GPUs",
 }
 """What a row would tell, by the beginning of its name."""
 

@@ -59,6 +59,8 @@ POSITIONS = 131_072
 SMOOTHED, A_CURVES_STEP = 25, 32 if GPU else 8
 GOALS = {"ours within 7 GiB": 10_000, "ours within 11 GiB": 12_500}
 OVER_PEER = 3.0
+SEVERAL = ("two", "four", "sharded over two")
+"""Rows of several GPUs."""
 LIMITS = (7.0, 11.0, 16.0, 24.0, 0.0)
 """GiB; 16 is what the fastest peer takes, TRL with four windows at once."""
 SMALL = {
@@ -66,6 +68,11 @@ SMALL = {
     "num_key_value_heads": 4, "max_position_embeddings": 1024,
 }  # fmt: skip
 """The model that is trained from scratch, on a GPU; on a CPU the tiny shape is."""
+WHOLE = {
+    "vocab_size": 8192, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 2048,
+} if GPU else SHAPES["tiny"]  # fmt: skip
+"""A billion weights, all trained, whole and sharded."""
 
 
 def main() -> None:
@@ -105,6 +112,7 @@ def _asked() -> argparse.Namespace:
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--seeds", type=int, default=3, help="of parity and adapters")
     asked.add_argument("--processes", type=int, default=2, help="of several")
+    asked.add_argument("--sharded", type=int, default=0, help="1: every weight is trained, by FSDP where several do")
     asked.add_argument("--base", type=Path, help="of a curve")
     asked.add_argument("--data", type=Path, help="of a curve")
     asked.add_argument("--work", type=Path, default=Path(gettempdir()) / "sluicegate-qlora")
@@ -130,6 +138,7 @@ def cases(told: argparse.Namespace) -> Iterator[tuple[str, str, Row, float]]:
         "parity": [("parity", "parity", {"steps": 300 if GPU else told.steps, "seeds": told.seeds}, 150)],
         "profile": [(f"profile{_within(limit)}", "profile", {"limit": limit}, 90) for limit in (7.0, 11.0)],
         "adapters": [("adapters", "adapters", {"steps": 300 if GPU else told.steps, "seeds": told.seeds}, 300)],
+        "sharded": [("sharded over two", "several", {"processes": 2, "sharded": 1}, 200)],
         "two": [("two", "several", {"processes": 2}, 200)],
         "four": [("four", "several", {"processes": 4}, 200)],
     }  # fmt: skip
@@ -151,8 +160,7 @@ def base(work: Path, shape: str) -> Path:
     if (folder / "model.safetensors").exists():
         return folder
     from safetensors.torch import save_file
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
     began = time.monotonic()
     sizes = SHAPES[shape] | {"max_position_embeddings": POSITIONS}
@@ -172,17 +180,39 @@ def base(work: Path, shape: str) -> Path:
         bnb_4bit_compute_dtype=torch.bfloat16,
     ).to_dict()  # fmt: skip
     config.save_pretrained(folder)
-    names = ["<s>", "</s>", "<pad>", "<unk>", *(f"t{number}" for number in range(4, config.vocab_size))]
-    words = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-    ).save_pretrained(folder)
+    _words(folder, config.vocab_size)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     if GPU:
         torch.cuda.empty_cache()
     print(f"made {folder} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return folder
+
+
+def whole(work: Path) -> Path:
+    """A smaller model folder with random weights in fp32, all of which can be trained."""
+    folder = work / "whole"
+    if not (folder / "model.safetensors").exists():
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        torch.manual_seed(0)
+        with torch.device(DEVICE):
+            model = LlamaForCausalLM(LlamaConfig(**WHOLE, pad_token_id=2, bos_token_id=0, eos_token_id=1))
+        _words(folder, WHOLE["vocab_size"])
+        model.cpu().save_pretrained(folder)
+    return folder
+
+
+def _words(folder: Path, count: int) -> None:
+    """A tokenizer of so many whole words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["<s>", "</s>", "<pad>", "<unk>", *(f"t{number}" for number in range(4, count))]
+    words = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    ).save_pretrained(folder)
 
 
 def samples(told: argparse.Namespace) -> Path:
@@ -413,6 +443,7 @@ def _one_step(learner: Any, optimizer: Any, sample: Any, length: int) -> bool:
         return False
     finally:
         optimizer.zero_grad(set_to_none=True)
+        optimizer.state.clear()  # a training makes its moments after it has settled
         if GPU:
             torch.cuda.empty_cache()
     return True
@@ -670,27 +701,35 @@ def several(told: argparse.Namespace) -> Iterator[Row]:
     from sluicegate.tracking.spool import curves
 
     data, seen = samples(told), {}
+    base_model, how = told.work / told.shape, {"LOAD_IN_4BIT": "true", "LORA_R": str(told.rank), "PACKING": "true"}
+    count, batch, peaks = _count(told), 1, {}
+    if told.sharded:
+        base_model, how = whole(told.work), {"LOAD_IN_4BIT": "false", "LORA_R": "0", "PACKING": "false"}
+        batch = next(size for size in range(9, 0, -1) if count % (size * told.processes) == 0)
     for processes in (1, told.processes):
-        accumulation = _count(told) // processes
+        accumulation = count // processes // batch
         env = {
-            "DATASET_PATH": str(data), "BASE_MODEL": str(told.work / told.shape), "LORA_R": str(told.rank),
+            "DATASET_PATH": str(data), "BASE_MODEL": str(base_model),
             "OUTPUT_DIR": str(told.work / "models"), "MODEL_NAME": f"several-{processes}-{time.time_ns()}",
-            "LOAD_IN_4BIT": "true", "BATCH_SIZE": "1", "GRADIENT_ACCUMULATION_STEPS": str(accumulation),
+            "BATCH_SIZE": str(batch), "GRADIENT_ACCUMULATION_STEPS": str(accumulation),
             "MAX_STEPS": str(told.steps), "EPOCHS": "1000", "MAX_SEQ_LENGTH": str(told.length), "LORA_DROPOUT": "0",
-            "COMPILE": told.compile, "PACKING": "true", "SAVE_EVERY": "10000", "WARMUP_STEPS": "0",
-        }  # fmt: skip
-        launch = "accelerate.commands.launch --multi_gpu --num_machines 1 --dynamo_backend no --main_process_port 0"
+            "COMPILE": "false" if told.sharded else told.compile, "SAVE_EVERY": "10000", "WARMUP_STEPS": "0",
+        } | how  # fmt: skip
+        over = "--use_fsdp --fsdp_version 2" if told.sharded else "--multi_gpu"
+        launch = f"accelerate.commands.launch {over} --num_machines 1 --dynamo_backend no --main_process_port 0"
         launch += f" --num_processes {processes} --mixed_precision {'bf16' if GPU else 'no'}"
         words = [*(["-m", *launch.split()] if processes > 1 else []), "-m", "sluicegate", "train", "--no-send"]
         subprocess.run([sys.executable, *words], env=os.environ | env, check=True, stdout=sys.stderr)
-        told_of = curves(Path(env["OUTPUT_DIR"]) / env["MODEL_NAME"] / "events.jsonl")
+        model = Path(env["OUTPUT_DIR"]) / env["MODEL_NAME"]
+        peaks[processes] = json.loads((model / "result.json").read_text("utf-8"))["peak_vram_gib"]
+        told_of = curves(model / "events.jsonl")
         rates = [rate for _, rate in told_of["train/tokens_per_s"]]
         seen[processes] = (statistics.median(rates[WARM:] or rates), [loss for _, loss in told_of["train/loss"]])
     (alone, wanted), (together, found) = seen[1], seen[told.processes]
     yield {
         "tokens_per_s": round(together), "tokens_per_s_alone": round(alone),
         "efficiency": round(together / alone / told.processes, 3), "losses_alone": [round(loss, 5) for loss in wanted],
-        "losses": [round(loss, 5) for loss in found],
+        "losses": [round(loss, 5) for loss in found], "peaks_gib": list(peaks.values()),
         "apart_most": round(max(abs(one - other) / one for one, other in zip(wanted, found, strict=True)), 6),
     }  # fmt: skip
 
@@ -704,7 +743,7 @@ WAYS = {
 
 def figures(rows: Sequence[Row]) -> Row:
     """What is to be read off: the goals, and how many times the fastest peer ours is within a peer's memory."""
-    rated = {row["row"]: row for row in rows if "tokens_per_s" in row and row["row"] not in {"two", "four"}}
+    rated = {row["row"]: row for row in rows if "tokens_per_s" in row and row["case"] not in SEVERAL}
     found: Row = {}
     for name, goal in GOALS.items():
         if name in rated:

@@ -33,13 +33,14 @@ def test_it_trains_a_tiny_shape_keeps_its_rows_and_goes_on_behind_them(tmp_path:
 
 
 def test_the_longest_sample_is_tried_and_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
-    told, _ = _run(tmp_path, "--only", "long,two", "--length", "64")
+    told, _ = _run(tmp_path, "--only", "long,two,sharded", "--length", "64")
     rows = {row["row"]: row for row in told["rows"]}
     assert not [row for row in rows.values() if "failed" in row]
     assert rows["longest within 11 GiB, r 16"]["longest"] > 0
-    two = rows["two"]
-    assert len(two["losses"]) == len(two["losses_alone"]) == 3
-    assert two["apart_most"] < 1e-4
+    for name in ("two", "sharded over two"):
+        assert len(rows[name]["losses"]) == len(rows[name]["losses_alone"]) == 3
+        assert rows[name]["apart_most"] < 1e-4
+    assert told["found"] == {}
 
 
 def test_the_curve_of_a_model_from_scratch_is_that_of_transformers_trainer(tmp_path: Path) -> None:
