@@ -1,8 +1,9 @@
 """Makes transformers know the dual encoder, without importing transformers or torch for that.
 
 `AutoConfig.from_pretrained` and `AutoModelForSeq2SeqLM.from_pretrained` find a model's class in tables of transformers.
-Ours are entered when transformers loads these tables, or at once where it has done so already. So `import
-sluicegate.models` is enough, before or after transformers, whichever of its modules comes first.
+Ours are entered once transformers has loaded these tables, or at once where it has done so already. So `import
+sluicegate.models` is enough, before or after transformers, whichever of its modules comes first: what ours are made of
+may be half imported when a table is loaded, so nothing is entered before the outermost import has ended.
 """
 
 from __future__ import annotations
@@ -10,37 +11,30 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 CONFIGS, MODELS = "transformers.models.auto.configuration_auto", "transformers.models.auto.modeling_auto"
 """Modules of the tables."""
-WATCHED = frozenset(
-    {
-        CONFIGS,
-        MODELS,
-        "sluicegate.models.dual_config",
-        "sluicegate.models.dual_encoder",
-        "transformers.generation.utils",
-        "transformers.modeling_utils",
-        "transformers.models.t5.configuration_t5",
-        "transformers.models.t5.modeling_t5",
-    }
-)
-"""The tables, ours, and what ours are made of: any of these may be half imported when a table is loaded."""
+OURS = ("sluicegate.models.dual_config", "sluicegate.models.dual_encoder")
+"""Modules of what is entered."""
 
 
-def _enter(loaded: str = "") -> None:
+def _enter(loaded: str = "") -> bool:
     """Enter the dual encoder in the tables that are loaded.
 
-    Nothing is done while another of `WATCHED` is being imported: it leads here again when that has ended.
+    Nothing is done while anything that it may be made of is being imported: it leads here again when that has ended.
 
     Args:
-        loaded: which of them has just been executed.
+        loaded: what has just been executed.
+
+    Returns:
+        Whether it was entered.
     """
-    if CONFIGS not in sys.modules or any(_half(name) for name in WATCHED - {loaded}):
-        return
+    if CONFIGS not in sys.modules or any(_half(name) for name in [*sys.modules] if _counts(name) and name != loaded):
+        return False
     from transformers import AutoConfig
 
     from sluicegate.models.dual_config import MODEL_TYPE, DualEncoderConfig
@@ -52,6 +46,12 @@ def _enter(loaded: str = "") -> None:
         from sluicegate.models.dual_encoder import DualEncoderForConditionalGeneration
 
         AutoModelForSeq2SeqLM.register(DualEncoderConfig, DualEncoderForConditionalGeneration, exist_ok=True)
+    return True
+
+
+def _counts(name: str) -> bool:
+    """Whether a module is one of transformers, or ours."""
+    return name.partition(".")[0] == "transformers" or name in OURS
 
 
 def _half(name: str) -> bool:
@@ -60,13 +60,17 @@ def _half(name: str) -> bool:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds modules as Python does, and has us entered when one of `WATCHED` is loaded."""
+    """Finds modules as Python does, and has us entered when the outermost of transformers or ours is loaded."""
+
+    def __init__(self) -> None:
+        self._import = threading.local()
+        self._seen: list[ModuleType | None] = []
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module's own spec, with an entry of ours behind its execution; None for any other module."""
-        if fullname not in WATCHED:
+        if not _counts(fullname):
             return None
         others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
         spec = next((found for finder in others if (found := finder.find_spec(fullname, path, target))), None)
@@ -75,8 +79,15 @@ class _Finder(importlib.abc.MetaPathFinder):
         execute = spec.loader.exec_module
 
         def executed(module: ModuleType) -> None:
-            execute(module)
-            _enter(fullname)
+            depth = getattr(self._import, "depth", 0)
+            self._import.depth = depth + 1
+            try:
+                execute(module)
+                tables = [sys.modules.get(name) for name in (CONFIGS, MODELS)]
+                if not depth and tables != self._seen and _enter(fullname):
+                    self._seen = tables
+            finally:
+                self._import.depth = depth
 
         spec.loader.exec_module = executed  # type: ignore[method-assign]
         return spec
