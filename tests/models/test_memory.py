@@ -84,8 +84,13 @@ def test_inputs_wait_in_the_hosts_memory_where_that_does() -> None:
         return filling(need, gib * GIB, tokens=8192, step=16_384, among=range(1, 3), table=table)
 
     assert how(16.0).spares == ""
-    assert how(10.45) == Filling(1, 0, True, spares=INPUTS)
-    assert how(9.0) == Filling(1, 0, True, spares=PARTS)
+    assert how(10.45) == Filling(1, 0, True, spares=INPUTS, stays=how(10.45).stays)
+    assert how(9.0) == Filling(1, 0, True, spares=PARTS, stays=how(9.0).stays)
+    for gib in (10.45, 9.0):
+        need, filled = need_of(LLAMA_8B, settings(lora_r=64), in_4bit=True, window=8192).hosting(table), how(gib)
+        assert 0 < filled.stays < LLAMA_8B.layers
+        fits = [need.sparing(filled.spares, stays).peak(0) <= gib * GIB for stays in (filled.stays, filled.stays + 1)]
+        assert fits == [True, False]
 
 
 def test_tied_embeddings_stay_on_the_gpu() -> None:

@@ -35,7 +35,6 @@ from sluicegate.models.memory import (
 from sluicegate.settings import TrainSettings
 
 COMPILED = "compiled"
-WAITING = "their inputs in the host's memory"
 SINCE = "since nothing else fits"
 
 
@@ -158,13 +157,16 @@ def _least(
         measured: of one window.
         limit: bytes.
     """
-    if measured is not None:
-        state, layer, said = measured
-        need = needed(1, state, layer).sparing(INPUTS)
-        if need.peak(0) <= limit:
-            asked.layers.offload()
-            return need, f"{said}, {WAITING}, {SINCE}"
-    return needed(1, *_spared(asked, 1)).sparing(PARTS), f"{WAITING}, norms and MLPs a few tokens at a time, {SINCE}"
+    layers, what, said = asked.layers, PARTS, "norms and MLPs a few tokens at a time"
+    if measured is not None and needed(1, *measured[:2]).sparing(INPUTS).peak(0) <= limit:
+        what, need, said = INPUTS, needed(1, *measured[:2]), measured[2]
+        layers.offload()
+    else:
+        need = needed(1, *_spared(asked, 1))
+    stays = need.stays(what, limit)
+    layers.waits = len(layers.all) - stays
+    away = f", inputs of {layers.waits} in the host's memory" if layers.waits else ""
+    return need.sparing(what, stays), f"{said}{away}, {SINCE}"
 
 
 def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str] | None:

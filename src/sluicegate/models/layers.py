@@ -38,6 +38,7 @@ class Layers:
     Attributes:
         keeps: how many of the last layers keep what their gradients need; the last, because backward frees theirs
             before an earlier layer is computed again.
+        waits: of how many of the first the input waits in the host's memory; all, once `offload` or `spare` was called.
     """
 
     def __init__(self, model: Any) -> None:
@@ -59,8 +60,9 @@ class Layers:
         for part, plain in self._whole:
             part.forward = plain
         self._whole = []
+        self.waits = 0
         self._kept: Callable[..., Any] = _plain
-        self._again = self._repeated(_plain)
+        self._again = self._waiting = self._repeated(_plain)
         if wanted:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
@@ -70,7 +72,9 @@ class Layers:
 
         One graph for its second run and its gradient would take more memory than two, and keep the input to itself.
         """
-        self.keeps, self._again = 0, self._waiting(self._kept)
+        self.keeps, self.waits = 0, len(self.all)
+        self._again = self._repeated(self._kept)
+        self._waiting = _away(self._again)
 
     def spare(self, width: int) -> None:
         """Let every layer take as little memory as it can, which is slow.
@@ -96,22 +100,13 @@ class Layers:
 
         return again
 
-    def _waiting(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        """What does so from an input that waits in the host's memory: of it all that is given by place is saved."""
-        waiting, repeated = Waiting(), self._repeated(run)
-
-        def again(layer: Any, *given: Any, **how: Any) -> Any:
-            with waiting.hooks():
-                return repeated(layer, *given, **how)
-
-        return again
-
     def _forward(self, layer: Any, place: int) -> Callable[..., Any]:
         def forward(*given: Any, **how: Any) -> Any:
             if self._seen is not None and place == 0:
                 self._seen |= {"": given, **how}
             again = place < len(self.all) - self.keeps and layer.training and torch.is_grad_enabled()
-            return (self._again if again else self._kept)(layer, *given, **how)
+            repeated = self._waiting if place < self.waits else self._again
+            return (repeated if again else self._kept)(layer, *given, **how)
 
         return forward
 
@@ -171,6 +166,17 @@ def _drops(part: Any) -> bool:
 def _plain(layer: Any, *given: Any, **how: Any) -> Any:
     forward = type(layer).forward
     return getattr(forward, "__wrapped__", forward)(layer, *given, **how)
+
+
+def _away(repeated: Callable[..., Any]) -> Callable[..., Any]:
+    """What computes a layer again from an input that waits in the host's memory: what is given by place is saved."""
+    waiting = Waiting()
+
+    def again(layer: Any, *given: Any, **how: Any) -> Any:
+        with waiting.hooks():
+            return repeated(layer, *given, **how)
+
+    return again
 
 
 def _is_of_tokens(part: Any, width: int) -> bool:

@@ -41,10 +41,13 @@ PASSES = 2
 AGAIN = 0.63
 """Of a forward, what is computed again of a layer that is not kept: its last product is not. An 8B training's step took
 1.41 s with 2 layers kept, 1.26 with 16 and 1.09 with all 32 (H200)."""
-PASSES_OFFLOADED = 4.5
-"""Where all layers' inputs wait in the host's memory: forward, forward again, back, and what is waited for copies."""
-PASSES_SPARED = 14.5
-"""Where layers besides are not compiled and see few tokens at a time: an 8B training with 8,192 took 4 s (H200)."""
+PASSES_AGAIN = 3.0
+"""Where all layers are computed again, to their end: forward twice and back."""
+PASSES_PARTS = 9.0
+"""Where they besides are not compiled and see few tokens at a time."""
+WAITED = 5.6
+"""What is added where the inputs of all wait in the host's memory. With them an 8B training with 8,192 tokens and rank
+64 ran at 3,377 tokens/s, in parts at 2,022, of 14,563 where everything is kept (H200)."""
 FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""
@@ -139,18 +142,33 @@ class Need:
         """
         return replace(self, still=self.still - table + self.state) if table else self
 
-    def sparing(self, what: str) -> Need:
-        """With the input of one layer at a time on the GPU: `INPUTS`, or `PARTS` for what takes least.
+    def sparing(self, what: str, stays: int = 0) -> Need:
+        """With the inputs of layers in the host's memory but for so many, and that of the one at work.
 
         What lies beside is gone before the layers take most.
+
+        Args:
+            what: `INPUTS`, or `PARTS` for what takes least.
+            stays: inputs on the GPU.
         """
         layer = self.layer.spared if what == PARTS else self.layer.kept + self.layer.working
-        return replace(self, layers=1, layer=LayerNeed(0, 0, layer + AHEAD * self.state), beside=0)
+        return replace(
+            self, layers=min(1 + stays, self.layers), layer=LayerNeed(0, 0, layer + AHEAD * self.state), beside=0
+        )
+
+    def stays(self, what: str, limit: float) -> int:
+        """Most inputs that may stay on the GPU within so many bytes; 0 where not even none may.
+
+        >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=300), head=30)
+        >>> need.stays(INPUTS, 1250), need.stays(INPUTS, 1000)
+        (2, 0)
+        """
+        return next((n for n in range(self.layers, 0, -1) if self.sparing(what, n).peak(0) <= limit), 0)
 
     def under(self, how: Filling, table: int) -> Need:
         """Of one window, filled that way; `table` as `filling` takes it."""
         need = self.windows(how.windows).hosting(how.hosted * table)
-        return need.sparing(how.spares) if how.spares else need
+        return need.sparing(how.spares, how.stays) if how.spares else need
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +179,24 @@ class Filling:
         windows: of tokens at once.
         keeps: layers that keep their activations.
         hosted: whether the input embeddings lie in the host's memory.
-        spares: `INPUTS` or `PARTS`, where nothing else fits; see `Need.sparing`.
+        spares, stays: as `Need.sparing` takes them, where nothing else fits.
     """
 
     windows: int
     keeps: int
     hosted: bool
     spares: str = ""
+    stays: int = 0
 
 
 def passes(kept: float) -> float:
     """Times that a token goes through a frozen model's layers, with such a share of them kept."""
     return PASSES + AGAIN * (1 - kept)
+
+
+def passes_sparing(how: Filling, layers: int) -> float:
+    """Likewise where layers spare memory, of so many."""
+    return (PASSES_PARTS if how.spares == PARTS else PASSES_AGAIN) + WAITED * (1 - how.stays / layers)
 
 
 def filling(need: Need, limit: float, *, tokens: int, step: float, among: range, table: int = 0) -> Filling:
@@ -182,7 +206,7 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
 
     >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
     >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
-    Filling(windows=1, keeps=4, hosted=True, spares='')
+    Filling(windows=1, keeps=4, hosted=True, spares='', stays=0)
 
     Args:
         need: of one window, the input embeddings on the GPU.
@@ -207,8 +231,9 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
     least = need.windows(among[0])
     hosted = table > least.state
     if need.layer.spared and among[0] == 1:  # a micro-batch of several rows is halved before
-        inputs = least.hosting(hosted * table).sparing(INPUTS)
-        return Filling(among[0], 0, hosted, spares=INPUTS if inputs.peak(0) <= limit else PARTS)
+        least = least.hosting(hosted * table)
+        spares = INPUTS if least.sparing(INPUTS).peak(0) <= limit else PARTS
+        return Filling(among[0], 0, hosted, spares, least.stays(spares, limit))
     return Filling(among[0], least.hosting(hosted * table).keeps(limit), hosted)
 
 

@@ -51,7 +51,7 @@ def filled(
     weights = 0 if settings.lora_r else 1  # their gradients are one more
     passes = (memory.passes(how.keeps / size.layers) + weights) * fixed * (memory.HOSTED if how.hosted else 1.0)
     if how.spares:
-        passes = fixed * (memory.PASSES_SPARED if how.spares == memory.PARTS else memory.PASSES_OFFLOADED)
+        passes = memory.passes_sparing(how, size.layers) * fixed
     return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes, how.spares != memory.PARTS)
 
 
