@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sluicegate.models import kind
+from sluicegate.models import adapted, kind, layers, tiny
+from sluicegate.models.loading import moved
 from sluicegate.models.memory import Need
 from sluicegate.models.tokens import prompt_ids
+from sluicegate.records import Sample
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking.spool import Spool, curves
 from sluicegate.train import step
 from sluicegate.train.loop import train
-from sluicegate.train.replay import Replay, _Recorded
+from sluicegate.train.replay import AGREE, Replay, _Recorded
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
 Make = Callable[..., TrainSettings]
@@ -82,6 +85,48 @@ def test_no_way_of_running_the_layers_changes_a_loss(
     assert "compiled, inputs of" in told["waiting"]
     assert "norms and MLPs a few tokens at a time, inputs of 2" in told["spared"]
     assert not [name for name, said in told.items() if "kernel by kernel" in said]
+
+
+def test_no_way_of_running_the_layers_changes_a_gradient(
+    make_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "SLICE", 64)
+    shape = {
+        "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 256,
+    }  # fmt: skip
+    some = [Sample(str(n), f"Write add_{n}.\n", f"def add_{n}(x):\n    return x + {n}\n") for n in range(16)]
+    base = tiny.build(tmp_path / "base", tiny.texts_of(some), shape=shape)
+    settings = make_settings(
+        base_model=str(base), load_in_4bit="true", lora_dropout=0.0, packing="true", max_seq_length=256
+    )
+    learner: Any = kind("causal").load(settings, str(base), torch.device("cuda", 0))
+    assert adapted.adopt(learner.model)
+    examples = learner.encode(some, Path("samples"))
+    learner.model.train()
+    torch.manual_seed(1)
+    for name, part in learner.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(part, std=0.05)
+
+    own = learner.layers
+
+    def gradients(way: str) -> torch.Tensor:
+        own.compile(way in {"compiled", "waiting"})
+        own.keeps = 2 if way == "kept" else 0
+        if way == "waiting":
+            own.offload()
+        if way == "spared":
+            own.spare(128)
+        learner.model.zero_grad()
+        batch = moved(learner.batch(examples, 2), torch.device("cuda", 0))
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            learner.scored(**batch).backward()
+        return torch.cat([part.grad.flatten() for part in learner.model.parameters() if part.requires_grad])
+
+    found = {way: gradients(way) for way in ("kept", "again", "compiled", "waiting", "spared")}
+    apart = {name: float((one - found["kept"]).norm() / found["kept"].norm()) for name, one in found.items()}
+    assert all(value < AGREE for value in apart.values()), apart
 
 
 @pytest.mark.parametrize("keeps", [0, 2])
