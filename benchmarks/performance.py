@@ -179,7 +179,7 @@ NOT_MEASURED = {
     "ours within 11 GiB, 8192": "8,192 tokens within 11 GiB",
     "longest": "the longest sample within 11 GiB",
     "parity": "300 steps from scratch beside transformers' Trainer",
-    "two": "two GPUs",
+    "two": "two GPUs to the end",
     "four": "four GPUs",
     "sharded": "every weight trained, sharded over two GPUs",
 }

@@ -102,65 +102,50 @@ def test_the_input_embeddings_go_to_the_host_when_memory_is_short_and_not_before
     assert not _fit(monkeypatch, limit=40.0, kept=60 * MIB, table=table)[2]
 
 
-STATE = 100 * MIB
+def _offered(monkeypatch: pytest.MonkeyPatch, limit: float, *, fits: bool = True) -> tuple[Any, Any]:
+    """Layers that take 400 MiB, or 900 in one graph, with inputs of 4, and what becomes of them."""
 
+    class Offering(_Layers):
+        def offload(self, stays: int) -> None:
+            self.keeps, self.waits = 0, len(self.all) - stays
 
-@pytest.mark.parametrize("kept", [100_000 * MIB, None])
-def test_where_nothing_fits_layers_take_as_little_as_they_can(
-    device: dict[str, float], monkeypatch: pytest.MonkeyPatch, kept: int | None
-) -> None:
-    class Sparing(_Layers):
-        spares = False
-
-        def spare(self, width: int) -> None:
-            assert width == SIZE.width
-            self.spares = True
-
-        def spared(self, *_: Any) -> int:
-            return 30 * MIB
-
-    def measured(_: Any, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str] | None:
-        return None if kept is None else (STATE, LayerNeed(kept, kept, kept), "compiled")
-
-    layers = Sparing()
-    monkeypatch.setattr(fitting, "_measured", measured)
-    monkeypatch.setattr(fitting, "_first_input", lambda *_: ((torch.zeros(STATE // 4),), {}))
+    layers = Offering()
+    layer = LayerNeed(kept=300 * MIB, working=100 * MIB, again=900 * MIB)
+    monkeypatch.setattr(fitting, "_measured", lambda *_, **__: (4 * MIB, layer, fitting.COMPILED) if fits else None)
     asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, lambda: 0)  # type: ignore[arg-type]
     settings = TrainSettings.model_construct(
-        lora_r=16, lora_dropout=0.0, vram_limit_gb=2.0, packing="true", compile="auto", batch_size=1
+        lora_r=16, lora_dropout=0.0, vram_limit_gb=limit, packing="true", compile="auto", batch_size=1
     )
-    fitted = fitting.fit(asked, settings, steps=100)
-    assert layers.spares
-    assert (fitted.windows, fitted.compiled) == (1, False)
-    assert "16 layers, norms and MLPs a few tokens at a time, inputs of 12 in the host's memory, since" in fitted.told
-    head = memory.need_of(SIZE, settings, in_4bit=True, window=1000).head
-    most = GIB + 12_000 + (1 + 16 - layers.waits) * STATE + max(head, 30 * MIB + memory.AHEAD * STATE)
+    return layers, fitting.fit(asked, settings, steps=100)
+
+
+@pytest.mark.parametrize(("limit", "waits"), [(1.55, 13), (1.0, 16)])
+def test_where_nothing_fits_inputs_wait_in_the_hosts_memory(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch, limit: float, waits: int
+) -> None:
+    layers, fitted = _offered(monkeypatch, limit)
+    assert layers.waits == waits
+    assert (fitted.windows, fitted.compiled) == (1, False)  # graphs cannot be recorded so
+    said = f"16 layers, compiled, which all compute their activations again, {waits} of them from inputs in the host's"
+    assert said in fitted.told
+    most = GIB + 12_000 + (1 + 16 - waits + memory.AHEAD) * 4 * MIB + 400 * MIB
     assert fitted.forecast_gib == pytest.approx(memory.RESERVED * most / GIB)
 
 
-def test_inputs_wait_in_the_hosts_memory_before_layers_take_as_little_as_they_can(
+def test_two_graphs_a_layer_may_fit_where_one_does_not(
     device: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Waiting(_Layers):
-        away = False
+    layers, fitted = _offered(monkeypatch, 1.7)
+    assert layers.waits == 0
+    assert fitted.compiled
+    assert "in the host's memory" not in fitted.told
 
-        def offload(self) -> None:
-            self.away, self.keeps = True, 0
 
-    layers = Waiting()
-    layer = LayerNeed(kept=300 * MIB, working=100 * MIB, again=900 * MIB)
-    monkeypatch.setattr(fitting, "_measured", lambda *_, **__: (4 * MIB, layer, fitting.COMPILED))
-    asked = fitting.Asked(_Scored(), layers, SIZE, True, 1000, 8000.0, 0, lambda _: {}, list, lambda: 0)  # type: ignore[arg-type]
-    settings = TrainSettings.model_construct(
-        lora_r=16, lora_dropout=0.0, vram_limit_gb=1.55, packing="true", compile="auto", batch_size=1
-    )
-    fitted = fitting.fit(asked, settings, steps=100)
-    assert layers.away
-    assert (fitted.windows, fitted.compiled) == (1, False)  # graphs cannot be recorded so
-    assert "16 layers, compiled, inputs of 13 in the host's memory, since nothing else fits" in fitted.told
-    assert layers.waits == 13
-    most = GIB + 12_000 + (1 + 16 - layers.waits + memory.AHEAD) * 4 * MIB + 400 * MIB
-    assert fitted.forecast_gib == pytest.approx(memory.RESERVED * most / GIB)
+def test_a_layer_that_does_not_fit_leaves_it_to_the_loop(
+    device: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        _offered(monkeypatch, 1.7, fits=False)
 
 
 def test_rows_side_by_side_are_halved_before_layers_are_spared(

@@ -135,8 +135,7 @@ def test_inputs_of_compiled_layers_wait_in_the_hosts_memory(monkeypatch: pytest.
     monkeypatch.setattr(Waiting, "_put", noted)
     layers = Layers(model)
     layers.compile(True)
-    layers.offload()
-    layers.waits = 3
+    layers.offload(1)
     for one, other in zip(_gradients(model), wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     assert graphs.forward and graphs.backward
@@ -228,6 +227,20 @@ def test_one_compiled_function_serves_all_layers(monkeypatch: pytest.MonkeyPatch
     assert all(torch.equal(one, other) for one, other in zip(_gradients(model), wanted, strict=True))
 
 
+def test_a_second_run_that_does_not_fit_leaves_what_the_first_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = Layers(_model())
+
+    def played(run: Any, *_: Any) -> tuple[int, int]:
+        if run is layers._again:
+            raise torch.OutOfMemoryError("played")
+        return 900, 1500
+
+    monkeypatch.setattr(layers, "_tried", played)
+    need = layers.taken((torch.zeros(1, 12, 32),), {})
+    assert (need.kept, need.working) == (900, 600)
+    assert need.again > 2**60
+
+
 @pytest.mark.parametrize(("held", "inside"), [(1.1, True), (3.0, False)])
 def test_a_compiler_that_keeps_what_is_to_be_computed_again_gets_the_layer_alone(
     held: float, inside: bool, monkeypatch: pytest.MonkeyPatch
@@ -250,97 +263,23 @@ def test_a_compiler_that_keeps_what_is_to_be_computed_again_gets_the_layer_alone
     assert all(torch.equal(one, other) for one, other in zip(_gradients(model), wanted, strict=True))
 
 
-class _Seen(torch.nn.Module):  # type: ignore[misc]
-    """An MLP that notes how many tokens it is given at once."""
-
-    def __init__(self, part: torch.nn.Module, seen: list[int]) -> None:
-        super().__init__()
-        self.part, self.seen = part, seen
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        self.seen.append(states.shape[-2])
-        return self.part(states)
-
-
-class _Mixing(torch.nn.Module):  # type: ignore[misc]
-    """One whose tokens depend on those before them."""
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return states.cumsum(-2)
-
-
-HIDDEN = torch.zeros(1, 12, 32)
-
-
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("drops", [0.0, 0.5])
-@pytest.mark.parametrize(("way", "stays"), [("offload", 0), ("offload", 2), ("spare", 0), ("spare", 3)])
-def test_layers_that_spare_memory_have_the_same_gradients(
-    monkeypatch: pytest.MonkeyPatch, way: str, stays: int, *, frozen: bool, drops: float
-) -> None:
-    monkeypatch.setattr(module, "SLICE", 5)
+@pytest.mark.parametrize("stays", [0, 2, 4])
+def test_layers_whose_inputs_wait_have_the_same_gradients(stays: int, *, frozen: bool, drops: float) -> None:
     found = []
-    for spares in (False, True):
+    for waits in (False, True):
         model = _model()
         model.get_input_embeddings().weight.requires_grad = not frozen
         for layer in model.model.layers:
             layer.self_attn.attention_dropout = drops
         layers = Layers(model)
-        if spares:
+        if waits:
             layers.keeps = 2
-            layers.offload() if way == "offload" else layers.spare(32)
-            assert (layers.keeps, layers.waits) == (0, 4)
-            layers.waits -= stays
+            layers.offload(stays)
+            assert (layers.keeps, layers.waits) == (0, 4 - stays)
         torch.manual_seed(5)
         model(input_ids=IDS, labels=IDS, use_cache=False).loss.backward()
         found.append([part.grad.clone() for part in model.parameters() if part.requires_grad])
     for one, other in zip(*found, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-7)
-
-
-def test_what_spares_memory_keeps_inputs_on_the_host_and_sees_few_tokens_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "SLICE", 5)
-    model = _model()
-    seen: list[int] = []
-    moved: list[tuple[int, ...]] = []
-    layers = Layers(model)
-    for layer in layers.all[:3]:
-        layer.mlp = _Seen(layer.mlp, seen)
-    layers.all[3].mlp = _Mixing()
-    layers.spare(32)
-    seen.clear()
-    put = Waiting._put
-
-    def noted(self: Waiting, tensor: torch.Tensor) -> Any:
-        moved.append(tuple(tensor.shape))
-        return put(self, tensor)
-
-    monkeypatch.setattr(Waiting, "_put", noted)
-    model(input_ids=IDS, labels=IDS, use_cache=False).loss.backward()
-    assert moved == [tuple(HIDDEN.shape)] * 4
-    assert set(seen) == {5, 2}
-    # Of three layers: three slices forward, with the layer again all but the last, and each for its own gradient.
-    assert len(seen) == 3 * (3 + 2 + 3)
-    layers.compile(False)
-    seen.clear()
-    model(input_ids=IDS, use_cache=False)
-    assert seen == [12] * 3
-
-
-def test_only_parts_that_see_single_tokens_are_cut() -> None:
-    class Odd(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, states: torch.Tensor) -> Any:
-            return states, states
-
-    class Broken(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, states: torch.Tensor) -> Any:
-            raise RuntimeError("a shape that it does not take")
-
-    layer = _model().model.layers[0]
-    for part in (layer.mlp, layer.input_layernorm):
-        assert module._is_of_tokens(part, 32)
-        assert part.training
-    for other in (layer.self_attn, _Mixing(), Odd(), Broken()):
-        assert not module._is_of_tokens(other, 32)

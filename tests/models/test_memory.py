@@ -9,8 +9,6 @@ from sluicegate.models.memory import (
     FIXED_TOKENS,
     GIB,
     HOSTED,
-    INPUTS,
-    PARTS,
     Filling,
     LayerNeed,
     Need,
@@ -69,28 +67,26 @@ def test_a_forecast_fills_its_limit_in_the_fastest_way() -> None:
     }
     need = need_of(LLAMA_8B, asked, in_4bit=True, window=2048)
     least = need.hosting(2 * LLAMA_8B.table)
-    assert found[1.0] == pytest.approx(least.sparing(PARTS).peak(0) / GIB)  # nothing fits: what takes least
+    assert found[1.0] == pytest.approx(least.offloading().peak(0) / GIB)  # nothing fits: what takes least
     assert found[1.0] < least.peak(least.keeps(0)) / GIB
     assert found[1.0] < found[6.8] < 6.8
     assert 9 < found[10.34] < 10.34
     assert 40 < found[74.0] < 74.0
 
 
-def test_inputs_wait_in_the_hosts_memory_where_that_does() -> None:
+def test_as_many_inputs_stay_as_fit() -> None:
     table = 2 * LLAMA_8B.table
 
     def how(gib: float) -> Filling:
         need = need_of(LLAMA_8B, settings(lora_r=64), in_4bit=True, window=8192)
-        return filling(need, gib * GIB, tokens=8192, step=16_384, among=range(1, 3), table=table)
+        return filling(need, gib * GIB, tokens=8192, step=16_384, among=range(1, 3), table=table, offloads=True)
 
-    assert how(16.0).spares == ""
-    assert how(10.45) == Filling(1, 0, True, spares=INPUTS, stays=how(10.45).stays)
-    assert how(9.0) == Filling(1, 0, True, spares=PARTS, stays=how(9.0).stays)
-    for gib in (10.45, 9.0):
-        need, filled = need_of(LLAMA_8B, settings(lora_r=64), in_4bit=True, window=8192).hosting(table), how(gib)
-        assert 0 < filled.stays < LLAMA_8B.layers
-        fits = [need.sparing(filled.spares, stays).peak(0) <= gib * GIB for stays in (filled.stays, filled.stays + 1)]
-        assert fits == [True, False]
+    assert not how(16.0).offloads
+    assert how(1.0) == Filling(1, 0, True, offloads=True, stays=0)
+    need, filled = need_of(LLAMA_8B, settings(lora_r=64), in_4bit=True, window=8192).hosting(table), how(10.45)
+    assert filled.offloads and 0 < filled.stays < LLAMA_8B.layers
+    fits = [need.offloading(stays).peak(0) <= 10.45 * GIB for stays in (filled.stays, filled.stays + 1)]
+    assert fits == [True, False]
 
 
 def test_tied_embeddings_stay_on_the_gpu() -> None:

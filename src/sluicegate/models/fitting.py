@@ -22,8 +22,6 @@ from sluicegate.models.loss import SummedLoss
 from sluicegate.models.memory import (
     ADAM_BYTES,
     GIB,
-    INPUTS,
-    PARTS,
     LayerNeed,
     Need,
     Size,
@@ -35,7 +33,6 @@ from sluicegate.models.memory import (
 from sluicegate.settings import TrainSettings
 
 COMPILED = "compiled"
-SINCE = "since nothing else fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Fitted:
         windows: of tokens at once.
         forecast_gib: the peak that is expected.
         told: what was decided why, in a sentence.
-        compiled: whether layers are.
+        compiled: whether layers are, and nothing of them is elsewhere than on the GPU.
     """
 
     windows: int
@@ -106,6 +103,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
         found = replace(shaped.windows(windows), still=_still(trained), state=state, layer=layer)
         return replace(found, still=found.still + how.hosted * state)  # see `Need.hosting`
 
+    offloaded = 0
     for windows in range(how.windows, among[0] - 1, -1):
         measured = _measured(asked, windows, compiled=compiles(settings, steps))
         if measured is None:
@@ -117,56 +115,33 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
             break
     else:
         windows = among[0]
-        if windows == 1 and settings.lora_r:
-            need, said = _least(asked, needed, measured, limit)
-        elif measured is None:
+        if measured is None:
             raise torch.OutOfMemoryError("a layer of the smallest micro-batch does not fit")
+        if windows == 1 and settings.lora_r and need.offloading().peak(0) < need.peak(layers.keeps):
+            stays = need.stays(limit)
+            layers.offload(stays)
+            need, offloaded = need.offloading(stays), len(layers.all) - stays
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     forecast = need.peak(layers.keeps) / GIB
     place = ", input embeddings in the host's memory" if how.hosted else ""
-    again = "which all compute their activations again"
-    if SINCE not in said:
-        kept = f"{layers.keeps} keep their activations ({need.layer.kept / 2**20:.0f} MiB each)"
-        again = f"of which {kept} and the others compute them again"
+    kept = f"{layers.keeps} keep their activations ({need.layer.kept / 2**20:.0f} MiB each)"
+    again = f"of which {kept} and the others compute them again"
+    if offloaded:
+        away = f"{offloaded} of them from inputs in the host's memory, since nothing else fits"
+        again = f"which all compute their activations again, {away}"
     return Fitted(
         windows,
         forecast,
         f"{windows} window(s) of {asked.window} tokens at once{place}; {len(layers.all)} layers, {said}, {again}: "
         f"{forecast:.2f} GiB expected of {limit / GIB:.2f}",
-        said == COMPILED,
+        said == COMPILED and not offloaded,
     )
 
 
 def _still(trained: int) -> int:
     """What lies there all the time: what does now, and gradients and moments of what is trained."""
     return int(torch.cuda.memory_allocated()) + (ADAM_BYTES - 4) * trained
-
-
-def _least(
-    asked: Asked,
-    needed: Callable[[int, int, LayerNeed], Need],
-    measured: tuple[int, LayerNeed, str] | None,
-    limit: float,
-) -> tuple[Need, str]:
-    """What one window takes at the least that the limit asks for, and how; the layers run so from now on.
-
-    Args:
-        asked: as `fit` has it.
-        needed: windows, bytes of a layer's input and what a layer takes → what a step takes.
-        measured: of one window.
-        limit: bytes.
-    """
-    layers, what, said = asked.layers, PARTS, "norms and MLPs a few tokens at a time"
-    if measured is not None and needed(1, *measured[:2]).sparing(INPUTS).peak(0) <= limit:
-        what, need, said = INPUTS, needed(1, *measured[:2]), measured[2]
-        layers.offload()
-    else:
-        need = needed(1, *_spared(asked, 1))
-    stays = need.stays(what, limit)
-    layers.waits = len(layers.all) - stays
-    away = f", inputs of {layers.waits} in the host's memory" if layers.waits else ""
-    return need.sparing(what, stays), f"{said}{away}, {SINCE}"
 
 
 def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, LayerNeed, str] | None:
@@ -184,15 +159,6 @@ def _measured(asked: Asked, windows: int, *, compiled: bool) -> tuple[int, Layer
     gc.collect()
     torch.cuda.empty_cache()  # of what the fault held
     return None
-
-
-def _spared(asked: Asked, windows: int) -> tuple[int, LayerNeed]:
-    """Bytes of a layer's input, and what a layer takes that takes as little as it can, as all do from now on."""
-    torch.cuda.empty_cache()
-    with torch.autocast("cuda", dtype=torch.bfloat16):
-        asked.layers.spare(asked.size.width)
-        given, how = _first_input(asked, windows)
-        return given[0].nbytes, LayerNeed(0, 0, 0, asked.layers.spared(given, how))
 
 
 def _compiled(asked: Asked, given: tuple[Any, ...], how: dict[str, Any]) -> tuple[LayerNeed, str]:

@@ -2,8 +2,7 @@
 
 A layer that is computed again keeps its input alone; one that is kept spares a third of its arithmetic and takes memory
 for everything between. Which are kept is decided from what one layer is seen to take on this device (`taken`). Where
-not even one window fits, the inputs wait in the host's memory (`offload`), and where that does not do, norms and MLPs
-see a few tokens at a time besides (`spare`).
+not even one window fits, inputs wait in the host's memory (`offload`).
 That a layer is computed again is part of what is compiled: its second run and its gradient are one graph, from which
 drops out what no gradient asks for, as the layer's last product. A graph serves all layers: it is compiled for the
 first and its guards hold for the others.
@@ -12,6 +11,7 @@ first and its guards hold for the others.
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,12 +19,14 @@ import torch
 import transformers
 from torch.utils.checkpoint import checkpoint
 
-from sluicegate.models.memory import SLICE, LayerNeed
+from sluicegate.models.memory import LayerNeed
 from sluicegate.models.waiting import Waiting
 
 GRAPHS = 64
 """Graphs of a layer that are kept: each width of a pack has one for training and one for validation."""
 
+NEVER = 2**62
+"""Bytes of what does not fit."""
 HELD = 2
 """Times its input's size that a layer which is computed again may hold: its output, and what is small."""
 
@@ -38,7 +40,7 @@ class Layers:
     Attributes:
         keeps: how many of the last layers keep what their gradients need; the last, because backward frees theirs
             before an earlier layer is computed again.
-        waits: of how many of the first the input waits in the host's memory; all, once `offload` or `spare` was called.
+        waits: of how many of the first the input waits in the host's memory.
     """
 
     def __init__(self, model: Any) -> None:
@@ -46,7 +48,6 @@ class Layers:
         decoder = inner.get_decoder() if hasattr(inner, "get_decoder") else inner
         self.all = [part for part in decoder.modules() if isinstance(part, transformers.GradientCheckpointingLayer)]
         self.keeps = 0
-        self._whole: list[tuple[Any, Callable[..., Any]]] = []
         # Random states are kept for what is computed again only where something is drawn: it takes the processor long.
         self._draws = any(_drops(part) for layer in self.all for part in layer.modules())
         self.compile(False)
@@ -56,10 +57,7 @@ class Layers:
             layer.forward = self._forward(layer, place)
 
     def compile(self, wanted: bool) -> None:
-        """Whether layers run compiled; a shape is compiled when it first occurs. Takes back `offload` and `spare`."""
-        for part, plain in self._whole:
-            part.forward = plain
-        self._whole = []
+        """Whether layers run compiled; a shape is compiled when it first occurs. It takes back `offload`."""
         self.waits = 0
         self._kept: Callable[..., Any] = _plain
         self._again = self._waiting = self._repeated(_plain)
@@ -67,29 +65,14 @@ class Layers:
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
 
-    def offload(self) -> None:
-        """Compute every layer again, from an input that waits in the host's memory.
+    def offload(self, stays: int = 0) -> None:
+        """Compute every layer again, from an input that waits in the host's memory but for those of so many.
 
         One graph for its second run and its gradient would take more memory than two, and keep the input to itself.
         """
-        self.keeps, self.waits = 0, len(self.all)
+        self.keeps, self.waits = 0, len(self.all) - stays
         self._again = self._repeated(self._kept)
         self._waiting = _away(self._again)
-
-    def spare(self, width: int) -> None:
-        """Let every layer take as little memory as it can, which is slow.
-
-        Beside `offload`, it is not compiled, and each of its parts sees a few tokens at a time where what it makes of
-        one does not depend on the others: norms and the MLP.
-
-        Args:
-            width: features of a hidden state.
-        """
-        self.compile(False)
-        self.offload()
-        for part in (part for layer in self.all for part in layer.children() if _is_of_tokens(part, width)):
-            self._whole.append((part, part.forward))
-            part.forward = _sliced(part.forward, draws=self._draws)
 
     def _repeated(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """What runs a layer and computes it again for its gradient."""
@@ -122,21 +105,25 @@ class Layers:
     def taken(self, given: tuple[Any, ...], how: dict[str, Any]) -> LayerNeed:
         """What the first layer takes for such an input: it is run forward and backward, kept and again, on a GPU.
 
+        Where the second does not fit, `again` is more than any memory.
+
         Args:
             given: what it gets by place, from `seen`; the hidden state, [B, T, H], comes first.
             how: what it gets by name.
         """
         kept, most = self._tried(self._kept, given, how)
-        held, again = self._tried(self._again, given, how)
+        try:
+            held, again = self._tried(self._again, given, how)
+        except torch.OutOfMemoryError:
+            held, again = 0, NEVER
+        if again == NEVER:
+            gc.collect()
+            torch.cuda.empty_cache()  # of what the fault held
         if held > HELD * given[0].nbytes:
             # Torch 2.11 keeps what an autograd.Function gives, so as bitsandbytes' products.
             self._again = self._repeated(self._kept)
             _, again = self._tried(self._again, given, how)
         return LayerNeed(kept, most - kept, again)
-
-    def spared(self, given: tuple[Any, ...], how: dict[str, Any]) -> int:
-        """What the first layer takes after `spare` for such an input, in bytes; see `taken`."""
-        return self._tried(self._again, given, how)[1]
 
     def _tried(self, run: Callable[..., Any], given: tuple[Any, ...], how: dict[str, Any]) -> tuple[int, int]:
         """Bytes between a first layer's forward and its backward, and at most."""
@@ -177,29 +164,3 @@ def _away(repeated: Callable[..., Any]) -> Callable[..., Any]:
             return repeated(layer, *given, **how)
 
     return again
-
-
-def _is_of_tokens(part: Any, width: int) -> bool:
-    """Whether a module makes of each token what it makes of it alone; tried on four."""
-    mode, device = part.training, next((weight.device for weight in part.parameters()), None)
-    some = torch.linspace(-1, 1, 4 * width, device=device).view(1, 4, width)
-    try:
-        part.eval()
-        with torch.no_grad():
-            whole, alone = part(some), [part(two) for two in some.split(2, dim=1)]
-    except (AttributeError, RuntimeError, TypeError, ValueError):
-        return False  # it asks for more than a state
-    finally:
-        part.train(mode)
-    if not isinstance(whole, torch.Tensor) or whole.shape != some.shape:
-        return False
-    return bool(torch.allclose(whole.float(), torch.cat(alone, dim=1).float(), rtol=1e-2, atol=1e-3))
-
-
-def _sliced(plain: Callable[..., Any], *, draws: bool) -> Callable[..., Any]:
-    def forward(states: Any) -> Any:
-        parts = states.flatten(0, -2)[None].split(SLICE, dim=1)
-        made = [checkpoint(plain, part, use_reentrant=False, preserve_rng_state=draws) for part in parts]
-        return torch.cat(made, dim=1).view_as(states)
-
-    return forward

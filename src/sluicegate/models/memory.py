@@ -43,22 +43,14 @@ AGAIN = 0.63
 1.41 s with 2 layers kept, 1.26 with 16 and 1.09 with all 32 (H200)."""
 PASSES_AGAIN = 3.0
 """Where all layers are computed again, to their end: forward twice and back."""
-PASSES_PARTS = 9.0
-"""Where they besides are not compiled and see few tokens at a time."""
 WAITED = 5.6
 """What is added where the inputs of all wait in the host's memory. With them an 8B training with 8,192 tokens and rank
-64 ran at 3,377 tokens/s, in parts at 2,022, of 14,563 where everything is kept (H200)."""
+64 ran at 3,377 tokens/s, of 14,563 where everything is kept (H200)."""
 FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""
-SPARED = 14
-"""Hidden states that a layer takes at work which takes as little as it can."""
-SLICE = 2048
-"""Tokens that its norms and its MLP see at once."""
 AHEAD = 2
 """Inputs of layers on the GPU beside that of the one at work, where they wait in the host's memory."""
-INPUTS, PARTS = "inputs", "parts"
-"""What is done where nothing else fits: layers' inputs wait in the host's memory; and their parts see few tokens."""
 AT_ONCE = 16_384
 """Tokens beyond which a larger micro-batch is no faster to speak of."""
 HOSTED = 1.01
@@ -73,13 +65,11 @@ class LayerNeed:
         kept: between its forward and its backward, its input included.
         working: most at once beyond that, in forward or backward.
         again: most at once, beyond its input, in the backward of one that is computed again.
-        spared: likewise of one that takes as little as it can (`Layers.spare`); 0 where none may.
     """
 
     kept: int
     working: int
     again: int
-    spared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +121,7 @@ class Need:
     def windows(self, count: int) -> Need:
         """Of so many windows at once, where this is of one."""
         layer = self.layer
-        layer = LayerNeed(layer.kept * count, layer.working * count, layer.again * count, layer.spared * count)
+        layer = LayerNeed(layer.kept * count, layer.working * count, layer.again * count)
         head = max(self.head, min(self.head * count, HEAD_AT_ONCE))
         return replace(self, state=self.state * count, layer=layer, head=head)
 
@@ -142,33 +132,27 @@ class Need:
         """
         return replace(self, still=self.still - table + self.state) if table else self
 
-    def sparing(self, what: str, stays: int = 0) -> Need:
+    def offloading(self, stays: int = 0) -> Need:
         """With the inputs of layers in the host's memory but for so many, and that of the one at work.
 
         What lies beside is gone before the layers take most.
-
-        Args:
-            what: `INPUTS`, or `PARTS` for what takes least.
-            stays: inputs on the GPU.
         """
-        layer = self.layer.spared if what == PARTS else self.layer.kept + self.layer.working
-        return replace(
-            self, layers=min(1 + stays, self.layers), layer=LayerNeed(0, 0, layer + AHEAD * self.state), beside=0
-        )
+        layer = LayerNeed(0, 0, self.layer.kept + self.layer.working + AHEAD * self.state)
+        return replace(self, layers=min(1 + stays, self.layers), layer=layer, beside=0)
 
-    def stays(self, what: str, limit: float) -> int:
+    def stays(self, limit: float) -> int:
         """Most inputs that may stay on the GPU within so many bytes; 0 where not even none may.
 
         >>> need = Need(still=1000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=300), head=30)
-        >>> need.stays(INPUTS, 1250), need.stays(INPUTS, 1000)
+        >>> need.stays(1250), need.stays(1000)
         (2, 0)
         """
-        return next((n for n in range(self.layers, 0, -1) if self.sparing(what, n).peak(0) <= limit), 0)
+        return next((n for n in range(self.layers, 0, -1) if self.offloading(n).peak(0) <= limit), 0)
 
     def under(self, how: Filling, table: int) -> Need:
         """Of one window, filled that way; `table` as `filling` takes it."""
         need = self.windows(how.windows).hosting(how.hosted * table)
-        return need.sparing(how.spares, how.stays) if how.spares else need
+        return need.offloading(how.stays) if how.offloads else need
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +163,14 @@ class Filling:
         windows: of tokens at once.
         keeps: layers that keep their activations.
         hosted: whether the input embeddings lie in the host's memory.
-        spares, stays: as `Need.sparing` takes them, where nothing else fits.
+        offloads: whether layers' inputs wait in the host's memory, since nothing else fits.
+        stays: those that do not.
     """
 
     windows: int
     keeps: int
     hosted: bool
-    spares: str = ""
+    offloads: bool = False
     stays: int = 0
 
 
@@ -194,19 +179,21 @@ def passes(kept: float) -> float:
     return PASSES + AGAIN * (1 - kept)
 
 
-def passes_sparing(how: Filling, layers: int) -> float:
-    """Likewise where layers spare memory, of so many."""
-    return (PASSES_PARTS if how.spares == PARTS else PASSES_AGAIN) + WAITED * (1 - how.stays / layers)
+def passes_offloading(waits: float) -> float:
+    """Likewise with such a share of the layers' inputs in the host's memory."""
+    return PASSES_AGAIN + WAITED * waits
 
 
-def filling(need: Need, limit: float, *, tokens: int, step: float, among: range, table: int = 0) -> Filling:
+def filling(
+    need: Need, limit: float, *, tokens: int, step: float, among: range, table: int = 0, offloads: bool = False
+) -> Filling:
     """The fastest of what fits within a limit; where nothing does, what takes least.
 
     A step takes as long as its tokens and `FIXED_TOKENS` more a micro-batch, once for each pass (`passes`).
 
     >>> need = Need(still=4000, layers=4, state=10, layer=LayerNeed(kept=100, working=50, again=150), head=30)
     >>> filling(need, 4300, tokens=1000, step=7900, among=range(1, 9), table=500)
-    Filling(windows=1, keeps=4, hosted=True, spares='', stays=0)
+    Filling(windows=1, keeps=4, hosted=True, offloads=False, stays=0)
 
     Args:
         need: of one window, the input embeddings on the GPU.
@@ -215,6 +202,7 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
         step: tokens of a step.
         among: windows that may be at once, the fewest first.
         table: bytes of the input embeddings, where they may wait in the host's memory; else 0.
+        offloads: whether inputs of layers may.
     """
     found: list[tuple[float, int, Filling]] = []
     for hosted in (False, True)[: 2 if table else 1]:
@@ -230,11 +218,10 @@ def filling(need: Need, limit: float, *, tokens: int, step: float, among: range,
         return min(found, key=lambda row: row[:2])[2]
     least = need.windows(among[0])
     hosted = table > least.state
-    if need.layer.spared and among[0] == 1:  # a micro-batch of several rows is halved before
-        least = least.hosting(hosted * table)
-        spares = INPUTS if least.sparing(INPUTS).peak(0) <= limit else PARTS
-        return Filling(among[0], 0, hosted, spares, least.stays(spares, limit))
-    return Filling(among[0], least.hosting(hosted * table).keeps(limit), hosted)
+    hosting = least.hosting(hosted * table)
+    if offloads and among[0] == 1:  # a micro-batch of several rows is halved before
+        return Filling(among[0], 0, hosted, True, hosting.stays(limit))
+    return Filling(among[0], hosting.keeps(limit), hosted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +277,8 @@ def forecast_gib(
     step = settings.batch_size * settings.gradient_accumulation_steps * window
     table = 2 * size.table if settings.lora_r else 0
     among = at_once(settings, window, step)
-    how = filling(need, limit_gib * GIB, tokens=window, step=step, among=among, table=table)
+    offloads = settings.lora_r > 0
+    how = filling(need, limit_gib * GIB, tokens=window, step=step, among=among, table=table, offloads=offloads)
     return need.under(how, table).peak(how.keeps) / GIB
 
 
@@ -333,14 +321,12 @@ def layer_need(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
     """What a compiled layer takes on a GPU.
 
     Inputs of linear layers are kept in bf16, and with dropout what each adapter sees. An 8B layer was measured at 140
-    to 150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens). What one takes that is
-    spared was measured at 14 states (8B, H200).
+    to 150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens).
     """
     values = 2 * (7 * size.width + 3 * size.widest)
     dropped = 2 * (6 * size.width + size.widest) if settings.lora_r and settings.lora_dropout else 0
     kept = tokens * (values + dropped) * (1 if settings.lora_r else 2)
-    spared = 2 * (SPARED * tokens * size.width + 8 * min(SLICE, tokens) * size.widest)
-    return LayerNeed(kept, kept * 4 // 3, kept * 7 // 3, spared if settings.lora_r else 0)
+    return LayerNeed(kept, kept * 4 // 3, kept * 7 // 3)
 
 
 def decide(

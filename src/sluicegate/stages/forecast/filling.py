@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sluicegate.models import memory
 from sluicegate.models.memory import Size
@@ -18,12 +18,10 @@ class Filled:
     Args:
         gib: most memory at once.
         passes: through the model that a token takes, with what each micro-batch takes beside.
-        compiled: whether layers can be.
     """
 
     gib: float
     passes: float
-    compiled: bool
 
 
 def filled(
@@ -41,18 +39,19 @@ def filled(
         gib: free memory of the GPU; 0 for as little as it can do with.
     """
     need, limit = memory.need_of(size, settings, in_4bit=in_4bit, window=window), memory.filled_gib(settings, gib)
-    if not gib:  # not known, so nothing is known not to fit
-        need = replace(need, layer=replace(need.layer, spared=0))
     tokens, table = step * min(sample, window), 2 * size.table if settings.lora_r else 0
     among = memory.at_once(settings, window, tokens)
-    how = memory.filling(need, limit * memory.GIB, tokens=window, step=tokens, among=among, table=table)
+    offloads = bool(gib and settings.lora_r)  # where memory is not known, nothing is known not to fit
+    how = memory.filling(
+        need, limit * memory.GIB, tokens=window, step=tokens, among=among, table=table, offloads=offloads
+    )
     batches = -(-tokens // (how.windows * window))
     fixed = 1 + batches * memory.FIXED_TOKENS / tokens
     weights = 0 if settings.lora_r else 1  # their gradients are one more
     passes = (memory.passes(how.keeps / size.layers) + weights) * fixed * (memory.HOSTED if how.hosted else 1.0)
-    if how.spares:
-        passes = memory.passes_sparing(how, size.layers) * fixed
-    return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes, how.spares != memory.PARTS)
+    if how.offloads:
+        passes = memory.passes_offloading(1 - how.stays / size.layers) * fixed
+    return Filled(need.under(how, table).peak(how.keeps) / memory.GIB, passes)
 
 
 def of(stage: Stage, arm: str, shape: Shape, gib: float) -> Filled:

@@ -43,7 +43,7 @@ def _packs(stage: Stage, arm: str, shape: Shape) -> Span | None:
     reached = machine.tflops.times(priors.PACKED_SHARE) * 1e12
     arithmetic = _tokens(stage, arm, ways) * (2.0 * ways * shape.size.parameters)
     compiled, making = _compiling(trained)
-    plain = exactly(1.0) if compiled and filled.compiled else priors.NOT_COMPILED
+    plain = exactly(1.0) if compiled else priors.NOT_COMPILED
     return arithmetic.times(reached.inverse()).times(plain) + making
 
 
