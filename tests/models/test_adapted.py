@@ -32,7 +32,13 @@ def model(base: Path) -> Any:
 @pytest.fixture
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapted, "_product", by_formula)
+    monkeypatch.setattr(adapted, "_sum", summed)
     monkeypatch.setattr(adapted, "_agrees", lambda _: True)
+
+
+def summed(beside: Any, given: Any, packed: tuple[Any, ...]) -> Any:
+    with torch.autocast("cpu", enabled=False):  # a product of GPUs adds up in float32
+        return (beside.float() + by_formula(given.float(), packed)).to(given.dtype)
 
 
 def by_formula(given: Any, packed: tuple[Any, ...]) -> Any:
@@ -55,7 +61,7 @@ def _close(seen: list[torch.Tensor], wanted: list[torch.Tensor]) -> None:
     assert len(seen) == len(wanted) > 1
     for one, other in zip(seen, wanted, strict=True):
         assert one.dtype == other.dtype
-        assert (one - other).norm() <= 0.03 * other.norm()
+        assert (one - other).norm() <= 0.06 * other.norm()  # peft rounds its sums more often
 
 
 @pytest.mark.usefixtures("unpacked")
@@ -68,6 +74,45 @@ def test_loss_and_gradients_are_pefts(model: Any) -> None:
     assert adapted.leave(model) == 7 * model.config.num_hidden_layers
     assert adapted.leave(model) == 0
     assert all(torch.equal(one, other) for one, other in zip(_learnt(model), wanted, strict=True))
+
+
+@pytest.mark.usefixtures("unpacked")
+def test_an_adapters_part_that_is_smaller_than_the_last_digit_is_not_lost(model: Any) -> None:
+    part = next(part for part in model.modules() if adapted._is_plain(part))
+    torch.manual_seed(2)
+    torch.nn.init.normal_(part.lora_B["default"].weight, std=1e-4)
+    given = 4 * torch.randn(400, part.in_features).bfloat16()
+    weight = (part.lora_B["default"].weight @ part.lora_A["default"].weight).detach() * part.scaling["default"]
+    true = given.float() @ weight.T
+
+    def kept() -> float:
+        """The share of the adapter's part that is in what the layer gives."""
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            there = part(given).float()
+            part.lora_B["default"].weight.mul_(-1)
+            share = (there - part(given).float()) / 2
+            part.lora_B["default"].weight.mul_(-1)
+        return float((share * true).sum() / (true * true).sum())
+
+    pefts = kept()
+    adapted.adopt(model)
+    assert part.sums
+    ours = kept()
+    assert ours == pytest.approx(1, abs=0.15)
+    assert pefts < 0.8
+
+
+@pytest.mark.usefixtures("unpacked")
+def test_where_the_sum_does_not_work_it_is_of_the_product(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = _learnt(model)
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(adapted, "_sum", broken)
+    assert adapted.adopt(model)
+    assert not any(part.sums for part in adapted.adopted(model))
+    _close(_learnt(model), wanted)
 
 
 @pytest.mark.usefixtures("unpacked")

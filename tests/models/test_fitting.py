@@ -125,8 +125,8 @@ def test_where_nothing_fits_inputs_wait_in_the_hosts_memory(
 ) -> None:
     layers, fitted = _offered(monkeypatch, limit)
     assert layers.waits == waits
-    assert (fitted.windows, fitted.compiled) == (1, False)  # graphs cannot be recorded so
-    said = f"16 layers, compiled, which all compute their activations again, {waits} of them from inputs in the host's"
+    assert (fitted.windows, fitted.records) == (1, False)  # graphs cannot be recorded so
+    said = f"compute their activations again, in two graphs, {waits} of them from inputs in the host's memory"
     assert said in fitted.told
     most = GIB + 12_000 + (1 + 16 - waits + memory.AHEAD) * 4 * MIB + 400 * MIB
     assert fitted.forecast_gib == pytest.approx(memory.RESERVED * most / GIB)
@@ -137,8 +137,8 @@ def test_two_graphs_a_layer_may_fit_where_one_does_not(
 ) -> None:
     layers, fitted = _offered(monkeypatch, 1.7)
     assert layers.waits == 0
-    assert fitted.compiled
-    assert "in the host's memory" not in fitted.told
+    assert not fitted.records
+    assert "again, in two graphs, since nothing else fits" in fitted.told
 
 
 def test_a_layer_that_does_not_fit_leaves_it_to_the_loop(
@@ -148,7 +148,7 @@ def test_a_layer_that_does_not_fit_leaves_it_to_the_loop(
         _offered(monkeypatch, 1.7, fits=False)
 
 
-def test_rows_side_by_side_are_halved_before_layers_are_spared(
+def test_rows_side_by_side_are_halved_before_inputs_wait(
     device: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[tuple[int, LayerNeed, str] | None] = [(4 * MIB, LayerNeed(*(3 * [10_000 * MIB])), "compiled")]

@@ -34,6 +34,27 @@ def test_weights_are_those_of_bitsandbytes(rows: int, columns: int, dtype: Any) 
     assert wanted.norm() > 0.5 * weight.norm()
 
 
+def test_a_sum_with_a_product_has_the_gradients_of_one_with_plain_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    weight = torch.randn(96, 64, generator=draw).to(DEVICE)
+    packed, state = quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
+    parts = (packed, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset)
+    if DEVICE == "cpu":  # an interpreted kernel is not for operators
+        monkeypatch.setattr(nf4, "weights", lambda *packed: nf4.launched(nf4._unpack, *packed))
+    beside, given, above = (torch.randn(2, 5, width, generator=draw).to(DEVICE) for width in (96, 64, 96))
+    found = []
+    works: list[Callable[[Any, Any], Any]] = [
+        lambda more, x: nf4.summed(more, x, *parts, 96, 64),
+        lambda more, x: more + x @ dequantize_4bit(packed, state).T,
+    ]
+    for work in works:
+        leaves = [part.clone().requires_grad_() for part in (beside, given)]
+        out = work(*leaves)
+        found.append([out.detach(), *torch.autograd.grad(out, leaves, above)])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_a_product_has_the_gradient_of_one_with_plain_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = torch.Generator().manual_seed(0)
     weight = torch.randn(96, 64, generator=draw).to(DEVICE)

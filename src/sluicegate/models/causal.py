@@ -107,7 +107,7 @@ class Causal:
             return f"{micro_batch} window(s) at once leave no room: every layer computes its activations again"
         self.facts = replace(self.facts, forecast_gib=fitted.forecast_gib, at_once=fitted.windows)
         frozen = self.settings.lora_r > 0  # a head that is trained reads the random state
-        self.static = self.grows and self.packs and fitted.compiled and self.scored.has_body and frozen
+        self.static = self.grows and self.packs and fitted.records and self.scored.has_body and frozen
         return fitted.told + ("; a kernel of ours unpacks 4-bit weights" if adapted.adopted(self.model) else "")
 
     def _full(self, windows: int) -> list[Tokens]:

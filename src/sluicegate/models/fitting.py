@@ -43,13 +43,13 @@ class Fitted:
         windows: of tokens at once.
         forecast_gib: the peak that is expected.
         told: what was decided why, in a sentence.
-        compiled: whether layers are, and nothing of them is elsewhere than on the GPU.
+        records: whether micro-batches may be recorded as graphs.
     """
 
     windows: int
     forecast_gib: float
     told: str
-    compiled: bool
+    records: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
         found = replace(shaped.windows(windows), still=_still(trained), state=state, layer=layer)
         return replace(found, still=found.still + how.hosted * state)  # see `Need.hosting`
 
-    offloaded = 0
+    offloads = False
     for windows in range(how.windows, among[0] - 1, -1):
         measured = _measured(asked, windows, compiled=compiles(settings, steps))
         if measured is None:
@@ -120,22 +120,22 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
         if windows == 1 and settings.lora_r and need.offloading().peak(0) < need.peak(layers.keeps):
             stays = need.stays(limit)
             layers.offload(stays)
-            need, offloaded = need.offloading(stays), len(layers.all) - stays
+            need, offloads = need.offloading(stays), True
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     forecast = need.peak(layers.keeps) / GIB
     place = ", input embeddings in the host's memory" if how.hosted else ""
     kept = f"{layers.keeps} keep their activations ({need.layer.kept / 2**20:.0f} MiB each)"
     again = f"of which {kept} and the others compute them again"
-    if offloaded:
-        away = f"{offloaded} of them from inputs in the host's memory, since nothing else fits"
-        again = f"which all compute their activations again, {away}"
+    if offloads:
+        away = f", {layers.waits} of them from inputs in the host's memory" if layers.waits else ""
+        again = f"which all compute their activations again, in two graphs{away}, since nothing else fits"
     return Fitted(
         windows,
         forecast,
         f"{windows} window(s) of {asked.window} tokens at once{place}; {len(layers.all)} layers, {said}, {again}: "
         f"{forecast:.2f} GiB expected of {limit / GIB:.2f}",
-        said == COMPILED and not offloaded,
+        said == COMPILED and not offloads,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,8 +26,6 @@ from sluicegate.models.waiting import Waiting
 GRAPHS = 64
 """Graphs of a layer that are kept: each width of a pack has one for training and one for validation."""
 
-NEVER = 2**62
-"""Bytes of what does not fit."""
 HELD = 2
 """Times its input's size that a layer which is computed again may hold: its output, and what is small."""
 
@@ -105,8 +104,6 @@ class Layers:
     def taken(self, given: tuple[Any, ...], how: dict[str, Any]) -> LayerNeed:
         """What the first layer takes for such an input: it is run forward and backward, kept and again, on a GPU.
 
-        Where the second does not fit, `again` is more than any memory.
-
         Args:
             given: what it gets by place, from `seen`; the hidden state, [B, T, H], comes first.
             how: what it gets by name.
@@ -115,12 +112,12 @@ class Layers:
         try:
             held, again = self._tried(self._again, given, how)
         except torch.OutOfMemoryError:
-            held, again = 0, NEVER
-        if again == NEVER:
-            gc.collect()
-            torch.cuda.empty_cache()  # of what the fault held
+            held = sys.maxsize
         if held > HELD * given[0].nbytes:
-            # Torch 2.11 keeps what an autograd.Function gives, so as bitsandbytes' products.
+            gc.collect()
+            torch.cuda.empty_cache()  # of what a fault held
+            # One graph takes more at once than two. Torch 2.11 keeps what an autograd.Function gives, so as
+            # bitsandbytes' products.
             self._again = self._repeated(self._kept)
             _, again = self._tried(self._again, given, how)
         return LayerNeed(kept, most - kept, again)

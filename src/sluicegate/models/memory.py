@@ -44,8 +44,8 @@ AGAIN = 0.63
 PASSES_AGAIN = 3.0
 """Where all layers are computed again, to their end: forward twice and back."""
 WAITED = 5.6
-"""What is added where the inputs of all wait in the host's memory. With them an 8B training with 8,192 tokens and rank
-64 ran at 3,377 tokens/s, of 14,563 where everything is kept (H200)."""
+"""What is added where the inputs of all wait in the host's memory. An 8B training with 8,192 tokens and rank 64 ran at
+3,377 tokens/s then, one with 2,048 and rank 16 that kept everything at 14,563 (H200)."""
 FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""

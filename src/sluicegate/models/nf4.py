@@ -3,7 +3,7 @@
 bitsandbytes does the same in three, the first two for the scales of the blocks. To import this, triton is needed.
 """
 # ruff: noqa: ANN001, ANN202, N803, PLR0917 - triton reads names and places, and has types of its own
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 from typing import Any
 
@@ -81,6 +81,16 @@ def product(
     )
 
 
+@torch.library.triton_op("sluicegate::nf4_sum", mutates_args={})
+def summed(
+    beside: Tensor, given: Tensor, packed: Tensor, scales: Tensor, levels: Tensor, outer_scales: Tensor,
+    outer_levels: Tensor, offset: Tensor, rows: int, columns: int,
+) -> Tensor:  # fmt: skip
+    """`beside + given Wᵀ`, [..., rows], rounded once; of the same precision."""
+    weight = weights(packed, scales, levels, outer_scales, outer_levels, offset, rows, columns, given.dtype)
+    return torch.addmm(beside.flatten(0, -2), given.flatten(0, -2), weight.t()).view(*given.shape[:-1], rows)
+
+
 @torch.library.triton_op("sluicegate::nf4_product_back", mutates_args={})
 def _back(
     above: Tensor, packed: Tensor, scales: Tensor, levels: Tensor, outer_scales: Tensor, outer_levels: Tensor,
@@ -99,5 +109,14 @@ def _gradient(ctx, above):
     return _back(above, *ctx.saved_tensors, *ctx.shape), *(None for _ in range(8))
 
 
+def _keep_too(ctx, inputs, output) -> None:
+    _keep(ctx, inputs[1:], output)
+
+
+def _gradient_too(ctx, above):
+    return above, *_gradient(ctx, above)
+
+
 # Not a `torch.autograd.Function`: torch 2.11 keeps what such a function gives although it is to be computed again.
 product.register_autograd(_gradient, setup_context=_keep)
+summed.register_autograd(_gradient_too, setup_context=_keep_too)

@@ -84,7 +84,8 @@ class _Finder(importlib.abc.MetaPathFinder):
             try:
                 execute(module)
                 tables = [sys.modules.get(name) for name in (CONFIGS, MODELS)]
-                if not depth and tables != self._seen and _enter(fullname):
+                anew = fullname in {CONFIGS, MODELS} or tables != self._seen  # a module that is loaded again stays one
+                if not depth and anew and _enter(fullname):
                     self._seen = tables
             finally:
                 self._import.depth = depth

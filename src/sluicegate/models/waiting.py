@@ -20,47 +20,51 @@ class Waiting:
     """
 
     def __init__(self) -> None:
-        self._key: Key | None = None
-        self._free: list[torch.Tensor] = []
+        self._free: dict[Key, list[torch.Tensor]] = {}
         self._last: Any = None
+        self._back: list[Any] = []
 
     def hooks(self) -> Any:
         """A context: what is saved within it waits."""
-        return torch.autograd.graph.saved_tensors_hooks(self._put, _Held.back)
+        return torch.autograd.graph.saved_tensors_hooks(self._put, self._got)
 
     def _put(self, tensor: torch.Tensor) -> _Held:
+        held = _Held(tensor.detach())
+        if not tensor.numel():  # torch 2.11 saves one beside what is to be computed again
+            return held
         before = self._last and self._last()
         if before is not None:
-            before.leave(self._place(before.here))
-        held = _Held(tensor.detach())
+            before.leave(self._free.setdefault((tuple(before.here.shape), before.here.dtype), []))
         self._last = weakref.ref(held)
         return held
 
-    def _place(self, tensor: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Memory for it, and where that goes back to."""
-        key = (tuple(tensor.shape), tensor.dtype)
-        if key != self._key:
-            self._key, self._free = key, []
-        return self._free.pop() if self._free else torch.empty(*key[0], dtype=key[1]), self._free
+    def _got(self, held: _Held) -> Any:
+        """The tensor on its device; two of them at most are ahead of what is computed there."""
+        if held.here is None and held.made is not None:
+            while len(self._back) > 1:
+                self._back.pop(0).synchronize()
+            self._back.append(torch.cuda.current_stream(held.device).record_event())
+        return held.back()
 
 
 class _Held:
     """One that is saved: on its device, later in the host's memory, which is free again once nobody asks for it."""
 
     def __init__(self, here: Any) -> None:
-        self.here, self._device = here, here.device
+        self.here, self.device = here, here.device
+        self.made = torch.cuda.current_stream(self.device).record_event() if self.device.type == "cuda" else None
         self._copy: Any = None
         self._free: list[torch.Tensor] = []
-        self._made = torch.cuda.current_stream(self._device).record_event() if self._device.type == "cuda" else None
 
-    def leave(self, place: tuple[torch.Tensor, list[torch.Tensor]]) -> None:
-        """Go into the host's memory; returns when the device's is free."""
-        self._copy, self._free = place
-        if self._made is None:
+    def leave(self, free: list[torch.Tensor]) -> None:
+        """Go into the host's memory, some that is free or new; returns when the device's is free."""
+        self._free = free
+        self._copy = free.pop() if free else torch.empty(self.here.shape, dtype=self.here.dtype)
+        if self.made is None:
             self._copy.copy_(self.here)
         else:
-            beside = _stream(self._device)
-            beside.wait_event(self._made)
+            beside = _stream(self.device)
+            beside.wait_event(self.made)
             with torch.cuda.stream(beside):
                 self._copy.copy_(self.here)
         self.here = None
@@ -69,11 +73,11 @@ class _Held:
         """The tensor on its device."""
         if self.here is not None:
             return self.here
-        if self._made is None:
+        if self.made is None:
             return self._copy.clone()
-        main, beside = torch.cuda.current_stream(self._device), _stream(self._device)
+        main, beside = torch.cuda.current_stream(self.device), _stream(self.device)
         with torch.cuda.stream(beside):
-            made = self._copy.to(self._device)
+            made = self._copy.to(self.device)
         main.wait_stream(beside)
         made.record_stream(main)
         return made
