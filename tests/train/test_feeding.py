@@ -31,6 +31,7 @@ class _Event:
 class _Stream:
     def __init__(self, told: list[str], name: str) -> None:
         self._told, self._name, self._events = told, name, 0
+        self.device = torch.device("cuda", 1)
 
     def record_event(self) -> _Event:
         self._events += 1
@@ -53,7 +54,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield
 
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: main)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: said.append(f"on {device}"))
+
+    def on_device(device: torch.device) -> None:
+        assert device.index is not None  # as torch has it
+        said.append(f"on {device}")
+
+    monkeypatch.setattr(torch.cuda, "set_device", on_device)
     monkeypatch.setattr(feeding, "_now", lambda stream: stream.record_event())
     monkeypatch.setattr(torch.cuda, "stream", on)
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda part, stream: said.append(f"kept {int(part)}"))
@@ -81,7 +87,7 @@ def test_on_a_gpu_all_come_in_order_and_are_waited_for(told: list[str]) -> None:
     assert seen == [(1, 1), (2, 2), (3, 3)]
     assert [said for said in told if "waits" in said] == [f"main waits for side {number}" for number in (1, 2, 3)]
     assert [said for said in told if "kept" in said] == ["kept 1", "kept 2", "kept 3"]
-    assert told[0] == "on cuda"
+    assert told[0] == "on cuda:1"
     assert list(feeding.fed([], _read, GPU)) == []
 
 
