@@ -138,6 +138,15 @@ def locked(mlflow: Mlflow, gate: Gate) -> Iterator[None]:
         holder.execute("ROLLBACK")
 
 
+def twice(mlflow: Mlflow, gate: Gate) -> Iterator[None]:
+    """A call that was given up and sent again is done after all, and late."""
+    client = mlflow.client
+    (experiment,) = client.search_experiments(order_by=["creation_time DESC"], max_results=1)
+    for run in client.search_runs([experiment.experiment_id]):
+        client.create_run(experiment.experiment_id, tags=run.data.tags, run_name=run.info.run_name)
+    yield
+
+
 FAULTS: dict[str, tuple[Callable[[Mlflow, Gate], Iterator[None]], int]] = {
     "cut at the start": (cut, 1),
     "cut at the end": (cut, STEPS),
@@ -145,6 +154,7 @@ FAULTS: dict[str, tuple[Callable[[Mlflow, Gate], Iterator[None]], int]] = {
     "frozen": (frozen, STEPS // 2),
     "locked": (locked, STEPS // 3),
     "another database": (replaced, STEPS // 2),
+    "a run made twice": (twice, STEPS // 2),
 }
 
 

@@ -91,7 +91,14 @@ class Link:
             return str(found[0].info.run_id)
         tags = run_tags(event, parent_run_id)
         made = self._client.create_run(experiment, start_time=event.get("time_ms"), tags=tags, run_name=event["name"])
+        self._alone(experiment, str(made.info.run_id), wanted)
         return str(made.info.run_id)
+
+    def _alone(self, experiment: str, run_id: str, wanted: str) -> None:
+        """Delete empty runs of the same spool: what a server made late of a call that was given up and sent again."""
+        for found in self._client.search_runs([experiment], wanted):
+            if found.info.run_id != run_id and not found.data.metrics and not found.data.params:
+                self._client.delete_run(found.info.run_id)
 
     def go_on(self, run_id: str, event: Event, parent_run_id: str) -> None:
         """A resumed run: its tags of now, RUNNING again."""
@@ -169,6 +176,9 @@ class Link:
         self._tags(run_id, {"sluicegate.end": event["why"]} if event.get("why") else {})
         status = event["status"] if event["status"] in {"FINISHED", "FAILED", "KILLED"} else "FAILED"
         self._client.set_terminated(run_id, status=status, end_time=event.get("time_ms"))
+        run = self._client.get_run(run_id)
+        if spool := run.data.tags.get(SPOOL_TAG):
+            self._alone(run.info.experiment_id, run_id, f"tags.`{SPOOL_TAG}` = '{spool}'")
 
     def _tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         rows = [self._kinds.RunTag(key, cut(value, TAG)) for key, value in tags.items()]
