@@ -104,7 +104,7 @@ def _training(parts: Sequence[Told]) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     rows = [row | {"device": part["made"]["device"]} for part in parts for row in part["rows"]]
     for row in rows:
-        if "tokens_per_s" in row and row["case"] not in SEVERAL:
+        if "tokens_per_s" in row and "efficiency" not in row:
             figures = [_figure(row.get(name)) for name in ("peak_gib", "forecast_gib", "warm_up_s", "loss")]
             yield f"| {row['row']} | {row['tokens_per_s']:,} | {' | '.join(figures)} |"
     yield ""

@@ -60,8 +60,6 @@ POSITIONS = 131_072
 SMOOTHED, A_CURVES_STEP = 25, 32 if GPU else 8
 GOALS = {"ours within 7 GiB": 10_000, "ours within 11 GiB": 12_500}
 OVER_PEER = 3.0
-SEVERAL = ("two", "four", "sharded over two")
-"""Rows of several GPUs."""
 LIMITS = (7.0, 11.0, 16.0, 24.0, 0.0)
 """GiB; 16 is what the fastest peer takes, TRL with four windows at once."""
 SMALL = {
@@ -743,7 +741,7 @@ WAYS = {
 
 def figures(rows: Sequence[Row]) -> Row:
     """What is to be read off: the goals, and how many times the fastest peer ours is within a peer's memory."""
-    rated = {row["row"]: row for row in rows if "tokens_per_s" in row and row["case"] not in SEVERAL}
+    rated = {row["row"]: row for row in rows if "tokens_per_s" in row and "efficiency" not in row}
     found: Row = {}
     for name, goal in GOALS.items():
         if name in rated:

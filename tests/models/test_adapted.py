@@ -57,11 +57,15 @@ def _learnt(model: Any) -> list[torch.Tensor]:
     return [loss.detach(), *(part.grad.clone() for part in model.parameters() if part.grad is not None)]
 
 
-def _close(seen: list[torch.Tensor], wanted: list[torch.Tensor]) -> None:
+ROUNDED_ONCE = 0.06
+"""Beside peft, whose sums are of rounded products."""
+
+
+def _close(seen: list[torch.Tensor], wanted: list[torch.Tensor], most: float = 0.03) -> None:
     assert len(seen) == len(wanted) > 1
     for one, other in zip(seen, wanted, strict=True):
         assert one.dtype == other.dtype
-        assert (one - other).norm() <= 0.06 * other.norm()  # peft rounds its sums more often
+        assert (one - other).norm() <= most * other.norm()
 
 
 @pytest.mark.usefixtures("unpacked")
@@ -69,7 +73,7 @@ def test_loss_and_gradients_are_pefts(model: Any) -> None:
     wanted, names = _learnt(model), list(trained(model))
     assert adapted.adopt(model) == 7 * model.config.num_hidden_layers
     seen = _learnt(model)
-    _close(seen, wanted)
+    _close(seen, wanted, ROUNDED_ONCE)
     assert list(trained(model)) == names
     assert adapted.leave(model) == 7 * model.config.num_hidden_layers
     assert adapted.leave(model) == 0
@@ -161,7 +165,7 @@ def test_dropout_is_the_adapters_own(model: Any) -> None:
     wanted = _learnt(model)
     adapted.adopt(model)
     torch.manual_seed(1)
-    _close(_learnt(model), wanted)
+    _close(_learnt(model), wanted, ROUNDED_ONCE)
 
 
 def test_what_is_not_of_the_plain_kind_is_left_to_peft(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

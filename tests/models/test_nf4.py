@@ -34,18 +34,25 @@ def test_weights_are_those_of_bitsandbytes(rows: int, columns: int, dtype: Any) 
     assert wanted.norm() > 0.5 * weight.norm()
 
 
-def test_a_sum_with_a_product_has_the_gradients_of_one_with_plain_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quantised(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, tuple[Any, ...], Any]:
+    """A generator, what the operators take of weights [96, 64], and those as bitsandbytes unpacks them."""
     draw = torch.Generator().manual_seed(0)
-    weight = torch.randn(96, 64, generator=draw).to(DEVICE)
-    packed, state = quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
+    packed, state = quantize_4bit(
+        torch.randn(96, 64, generator=draw).to(DEVICE), compress_statistics=True, quant_type="nf4"
+    )
     parts = (packed, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset)
     if DEVICE == "cpu":  # an interpreted kernel is not for operators
         monkeypatch.setattr(nf4, "weights", lambda *packed: nf4.launched(nf4._unpack, *packed))
+    return draw, parts, dequantize_4bit(packed, state)
+
+
+def test_a_sum_with_a_product_has_the_gradients_of_one_with_plain_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, parts, weight = _quantised(monkeypatch)
     beside, given, above = (torch.randn(2, 5, width, generator=draw).to(DEVICE) for width in (96, 64, 96))
     found = []
     works: list[Callable[[Any, Any], Any]] = [
         lambda more, x: nf4.summed(more, x, *parts, 96, 64),
-        lambda more, x: more + x @ dequantize_4bit(packed, state).T,
+        lambda more, x: more + x @ weight.T,
     ]
     for work in works:
         leaves = [part.clone().requires_grad_() for part in (beside, given)]
@@ -56,17 +63,12 @@ def test_a_sum_with_a_product_has_the_gradients_of_one_with_plain_weights(monkey
 
 
 def test_a_product_has_the_gradient_of_one_with_plain_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = torch.Generator().manual_seed(0)
-    weight = torch.randn(96, 64, generator=draw).to(DEVICE)
-    packed, state = quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
-    parts = (packed, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset)
-    if DEVICE == "cpu":  # an interpreted kernel is not for operators
-        monkeypatch.setattr(nf4, "weights", lambda *packed: nf4.launched(nf4._unpack, *packed))
+    draw, parts, weight = _quantised(monkeypatch)
     given, above = (torch.randn(2, 5, width, generator=draw).to(DEVICE) for width in (64, 96))
     found = []
     works: list[Callable[[Any], Any]] = [
         lambda x: nf4.product(x, *parts, 96, 64),
-        lambda x: x @ dequantize_4bit(packed, state).T,
+        lambda x: x @ weight.T,
     ]
     for work in works:
         leaf = given.clone().requires_grad_()

@@ -9,7 +9,6 @@ may be half imported when a table is loaded, so nothing is entered before the ou
 from __future__ import annotations
 
 import importlib.abc
-import importlib.util
 import sys
 import threading
 from collections.abc import Sequence

@@ -85,18 +85,17 @@ class Link:
         """The run of a spool's first line: found by the spool's name, made where there is none."""
         self._expect(self._call_s)
         experiment = self._experiment(event["experiment"])
-        wanted = f"tags.`{SPOOL_TAG}` = '{event['spool']}'"
-        found = self._client.search_runs([experiment], wanted, max_results=1)
+        found = self._client.search_runs([experiment], _of_spool(event["spool"]), max_results=1)
         if found:
             return str(found[0].info.run_id)
         tags = run_tags(event, parent_run_id)
         made = self._client.create_run(experiment, start_time=event.get("time_ms"), tags=tags, run_name=event["name"])
-        self._alone(experiment, str(made.info.run_id), wanted)
+        self._alone(experiment, str(made.info.run_id), event["spool"])
         return str(made.info.run_id)
 
-    def _alone(self, experiment: str, run_id: str, wanted: str) -> None:
+    def _alone(self, experiment: str, run_id: str, spool: str) -> None:
         """Delete empty runs of the same spool: what a server made late of a call that was given up and sent again."""
-        for found in self._client.search_runs([experiment], wanted):
+        for found in self._client.search_runs([experiment], _of_spool(spool)):
             if found.info.run_id != run_id and not found.data.metrics and not found.data.params:
                 self._client.delete_run(found.info.run_id)
 
@@ -178,7 +177,7 @@ class Link:
         self._client.set_terminated(run_id, status=status, end_time=event.get("time_ms"))
         run = self._client.get_run(run_id)
         if spool := run.data.tags.get(SPOOL_TAG):
-            self._alone(run.info.experiment_id, run_id, f"tags.`{SPOOL_TAG}` = '{spool}'")
+            self._alone(run.info.experiment_id, run_id, spool)
 
     def _tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         rows = [self._kinds.RunTag(key, cut(value, TAG)) for key, value in tags.items()]
@@ -278,3 +277,8 @@ def is_refusal(fault: Exception) -> bool:
 def is_gone(fault: Exception) -> bool:
     """Whether the run that the state file names is not in the store."""
     return str(getattr(fault, "error_code", "")) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def _of_spool(name: str) -> str:
+    """What finds the runs of a spool."""
+    return f"tags.`{SPOOL_TAG}` = '{name}'"
