@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -28,8 +29,25 @@ def compiled(work: Callable[..., Any], *given: Any) -> Any:
 @functools.cache
 def graph_of(work: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled."""
+    ready()
     torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
     return cast(Callable[..., Any], torch.compile(work, dynamic=True))
+
+
+@functools.cache
+def ready() -> None:
+    """Start the compiler's processes, so that SIGINT and SIGTERM do not reach them.
+
+    Ctrl-C and schedulers send these to all processes of a job, a training goes on to the end of its step, and torch
+    2.11 to 2.13 waits forever for compilers that have ended.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # a child has its parent's
+    try:
+        from torch._inductor.async_compile import AsyncCompile
+
+        AsyncCompile.warm_pool()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def capture(work: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any]:

@@ -20,6 +20,7 @@ import torch
 import transformers
 from torch.utils.checkpoint import checkpoint
 
+from sluicegate.models import graphs
 from sluicegate.models.memory import LayerNeed
 from sluicegate.models.waiting import Waiting
 
@@ -61,6 +62,7 @@ class Layers:
         self._kept: Callable[..., Any] = _plain
         self._again = self._waiting = self._repeated(_plain)
         if wanted:
+            graphs.ready()
             torch._dynamo.config.recompile_limit = max(GRAPHS, torch._dynamo.config.recompile_limit)
             self._kept, self._again = (torch.compile(run, dynamic=False) for run in (self._kept, self._again))
 
