@@ -1,9 +1,9 @@
 """Trainings one after the other in the processes of one launch, for tests: each as its job says.
 
 Usage: `accelerate launch … sharded.py JOBS`, a JSON list of {"settings": …, "launch": variables of the environment that
-the launcher would set, "cut": step or null}. A job with `cut` dies before that step. Each process writes
-`held-RANK.json` beside JOBS: for each job how many numbers it holds of the trained weights and their moments, and how
-many there are.
+the launcher would set, "cut": step or null, "records": boolean}. A job with `cut` dies before that step; one that
+records runs micro-batches as if they were CUDA graphs. Each process writes `held-RANK.json` beside JOBS: for each job
+how many numbers it holds of the trained weights and their moments, and how many there are.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from accelerate import Accelerator
 
+from sluicegate.models.causal import Causal
 from sluicegate.settings import TrainSettings
 from sluicegate.tracking import Null
 from sluicegate.tracking.spool import Spool
 from sluicegate.train import loop, step
+from sluicegate.train.replay import Replay
 
 RANK = int(os.environ.get("RANK", "0"))
 
@@ -49,9 +52,26 @@ def _run(job: dict[str, Any]) -> list[int]:
         return done
 
     spool = contextlib.nullcontext(Null()) if RANK else Spool(settings.model_dir)
-    with patch.object(loop, "take", take), contextlib.suppress(Cut), spool as tracker:
+    graphs = _as_graphs() if job["records"] else contextlib.nullcontext()
+    with patch.object(loop, "take", take), graphs, contextlib.suppress(Cut), spool as tracker:
         loop.train(settings, tracker)
     return held
+
+
+@contextlib.contextmanager
+def _as_graphs() -> Iterator[None]:
+    """Shapes are few, as on a GPU, and what would be replayed is done."""
+
+    def settle(self: Causal, *_: Any, **__: Any) -> str:
+        self.static = True
+        return ""
+
+    def run(self: Replay, work: Any, batch: Any, share: float) -> Any:
+        self._hold()
+        return work(batch, share)
+
+    with patch.object(Causal, "settle", settle), patch.object(Replay, "run", run):
+        yield
 
 
 def main() -> None:

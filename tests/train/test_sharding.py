@@ -49,8 +49,10 @@ def _launched(jobs: list[dict[str, Any]], folder: Path) -> list[tuple[list[int],
     return list(zip(first, second, strict=True))
 
 
-def _job(known: dict[str, Any], launch: dict[str, str], *, cut: int | None = None, **changes: Any) -> dict[str, Any]:
-    return {"settings": known | changes, "launch": launch, "cut": cut}
+def _job(
+    known: dict[str, Any], launch: dict[str, str], *, cut: int | None = None, records: bool = False, **changes: Any
+) -> dict[str, Any]:
+    return {"settings": known | changes, "launch": launch, "cut": cut, "records": records}
 
 
 def _alone(known: dict[str, Any], **changes: Any) -> Path:
@@ -116,6 +118,20 @@ def test_losses_norms_and_the_folder_are_those_of_one_process(known: dict[str, d
         assert done is not None and not done.loaded_in_4bit and "sharded over 2 processes" in done.why_4bit
         model, _ = kind(name).load_trained(folder)
         assert sum(part.numel() for part in model.parameters()) >= done.total_parameters
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("rank", RANKS)
+def test_gradients_that_are_added_up_behind_recorded_micro_batches_are_those_of_one_process(
+    known: dict[str, dict[str, Any]], tmp_path: Path, rank: int
+) -> None:
+    packs = known["causal"] | {"packing": "true", "lora_r": rank}
+    job = _job(packs, WHOLE, records=True, model_name="two", gradient_accumulation_steps=8)
+    ((first, second),) = _launched([job], tmp_path)
+    assert first == second and first[0] == first[1]
+    alone = _alone(packs, model_name="alone", gradient_accumulation_steps=16)
+    _same(tmp_path / "models" / "two", alone)
+    _same_weights(tmp_path / "models" / "two", alone)
 
 
 def _same_weights(found: Path, wanted: Path) -> None:

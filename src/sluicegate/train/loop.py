@@ -153,14 +153,15 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any, h
     plan = _plan(settings, len(examples), accelerator.num_processes)
     learner.scored.train(settings.method == "supervised")
     told = learner.settle(at_once(settings), steps=plan.steps)
+    recorded = processes.agreed(accelerator, learner.static and how is None)
     if how is None:
-        model = accelerator.prepare_model(learner.scored)
+        # What DDP exchanges during a backward could not be recorded; then gradients are added up behind the last.
+        model = accelerator.prepare_model(learner.scored, evaluation_mode=recorded)
     else:
         model, told = sharding.sharded(learner, settings, accelerator, how)
     if told and accelerator.is_main_process:
         say(f"{settings.model_name}: {told}")
     names = trained(learner.model)
-    recorded = learner.static and how is None and accelerator.num_processes == 1
     return Training(
         settings=settings,
         accelerator=accelerator,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,8 @@ from sluicegate.train import sharding
 from sluicegate.train.sharding import Sharding
 
 Value = TypeVar("Value")
+AT_ONCE = 2**26
+"""Bytes of gradients that are exchanged in one go, beside which lies a copy of them."""
 KNOWN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
@@ -80,6 +82,46 @@ def first_does(accelerator: Any, work: Callable[[], Value]) -> Value:
     if not told[0]:
         raise UserError("the first process ended; its message says why")
     return told[1]  # type: ignore[no-any-return]
+
+
+def agreed(accelerator: Any, value: bool) -> bool:
+    """Whether it is so in every process."""
+    return bool(accelerator.reduce(torch.tensor(float(not value), device=accelerator.device), "sum") == 0)
+
+
+def added(accelerator: Any, parts: Iterable[Any]) -> None:
+    """Add up gradients over all processes, in place.
+
+    Args:
+        accelerator: of one process or several.
+        parts: the same in all processes, in the same order; each has a gradient.
+    """
+    if accelerator.num_processes == 1:
+        return
+    for some in _bundles([part.grad for part in parts]):
+        flat = torch.cat([one.flatten() for one in some])
+        torch.distributed.all_reduce(flat)
+        torch._foreach_copy_([one.flatten() for one in some], list(flat.split([one.numel() for one in some])))
+
+
+def _bundles(tensors: Iterable[Any]) -> Iterator[list[Any]]:
+    """Neighbours of one precision, `AT_ONCE` bytes together unless one alone has more.
+
+    An exchange takes a while whatever its size.
+
+    >>> [len(some) for some in _bundles([torch.zeros(AT_ONCE // 8)] * 3 + [torch.zeros(1, dtype=torch.bfloat16)])]
+    [2, 1, 1]
+    """
+    some: list[Any] = []
+    size = 0
+    for one in tensors:
+        if some and (size + one.nbytes > AT_ONCE or one.dtype != some[0].dtype):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += one.nbytes
+    if some:
+        yield some
 
 
 def refuse_differing(accelerator: Any, model_dir: Path, step: int) -> None:

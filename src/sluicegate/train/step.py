@@ -22,6 +22,7 @@ from sluicegate.models import Example, Learner
 from sluicegate.models.loading import room_gib
 from sluicegate.models.room import what_fits
 from sluicegate.settings import TrainSettings
+from sluicegate.train import processes
 from sluicegate.train.batches import Schedule, learning_rate, share
 from sluicegate.train.feeding import fed
 from sluicegate.train.replay import Replay
@@ -36,10 +37,11 @@ class Training:
 
     Args:
         accelerator: accelerate's, for device, precision and processes.
-        model: `learner.scored` as accelerate wrapped it, or cut over the processes; see `sharding`.
+        model: `learner.scored` as accelerate wrapped it, or cut over the processes; see `sharding`. Its backward
+            averages gradients over the processes, unless there is a `replay`.
         names: name → tensor of everything that is trained, or what this process holds of it.
         train, val: examples; `val` is empty without a validation file.
-        replay: what runs micro-batches as CUDA graphs, where they may be.
+        replay: what runs micro-batches as CUDA graphs, where they may be; gradients are not exchanged in them.
     """
 
     settings: TrainSettings
@@ -129,17 +131,18 @@ def gradients(
     training: Training, examples: Sequence[Example], step: int, micro_batch: int, *, scale: float = 1.0
 ) -> torch.Tensor:
     """Add up the gradients of this process's part of a step, times `scale`; returns its part of the step's loss."""
-    accelerator, processes = training.accelerator, training.accelerator.num_processes
+    accelerator = training.accelerator
+    recorded = training.replay is not None
+    averaged = 1 if recorded else accelerator.num_processes  # a sum is wanted
     targets = sum(example.targets for example in examples)
     batches = _micro_batches(training, examples, micro_batch)
     replay = training.replay if scale == 1.0 else None
-    training.optimizer.zero_grad(set_to_none=training.replay is None)
+    training.optimizer.zero_grad(set_to_none=not recorded)
     seeded(training.settings.seed, step, accelerator.process_index)
 
     def work(batch: dict[str, Any], share: Any) -> torch.Tensor:
         part = training.model(**batch) * share
-        # Gradients are averaged over the processes, and a sum is wanted.
-        accelerator.backward(part * (processes * scale))
+        accelerator.backward(part * (averaged * scale))
         return part.detach()  # without what its graph still holds
 
     loss = torch.zeros((), device=accelerator.device)
@@ -148,6 +151,8 @@ def gradients(
         waits = number < len(batches) and not training.sharded
         with accelerator.no_sync(training.model) if waits else contextlib.nullcontext():
             loss += work(batch, counts / targets) if replay is None else replay.run(work, batch, counts / targets)
+    if recorded:
+        processes.added(accelerator, training.names.values())
     return loss
 
 
