@@ -86,9 +86,14 @@ def page(told: Told) -> str:
     return HEAD + "\n".join([*_training(told["qlora"]), *_generation(told["generate"]), *_hours(told["hours"])]) + "\n"
 
 
-def _about(made: Told) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-    return f"One {made['device']}, {made['date']}, Python {made['python']}, {versions}: `{made['command']}`."
+def _about(parts: Sequence[Told]) -> Iterator[str]:
+    """A line of each device, date and versions with all commands that were run there."""
+    commands: dict[str, list[str]] = {}
+    for made in (part["made"] for part in parts):
+        versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+        where = f"{made['device']}, {made['date']}, Python {made['python']}, {versions}"
+        commands.setdefault(where, []).append(f"`{made['command']}`")
+    yield from (f"- {where}: {', '.join(found)}." for where, found in commands.items())
 
 
 def _training(parts: Sequence[Told]) -> Iterator[str]:
@@ -96,7 +101,7 @@ def _training(parts: Sequence[Told]) -> Iterator[str]:
     yield ""
     yield "## QLoRA training of a Llama-3-8B shape"
     yield ""
-    yield from (_about(part["made"]) for part in parts)
+    yield from _about(parts)
     yield ""
     yield ON_TRAINING
     yield ""
@@ -179,7 +184,7 @@ NOT_MEASURED = {
     "ours within 11 GiB, 8192": "8,192 tokens within 11 GiB",
     "longest": "the longest sample within 11 GiB",
     "parity": "300 steps from scratch beside transformers' Trainer",
-    "two": "two GPUs to the end",
+    "two": "two GPUs",
     "four": "four GPUs",
     "sharded": "every weight trained, sharded over two GPUs",
 }
@@ -190,7 +195,7 @@ def _generation(parts: Sequence[Told]) -> Iterator[str]:
     yield ""
     yield "## Generation with the same shape, its adapter not merged"
     yield ""
-    yield from (_about(part["made"]) for part in parts)
+    yield from _about(parts)
     yield ""
     yield ON_GENERATION
     yield ""

@@ -371,7 +371,7 @@ def _peer(told: argparse.Namespace, model: Any, tokenizer: Any, windows: int, mo
         output_dir=str(told.work / "peer"), max_steps=told.steps, learning_rate=2e-4, bf16=True, logging_steps=1,
         save_strategy="no", report_to=[], optim="paged_adamw_8bit", max_length=told.length, packing=True,
         per_device_train_batch_size=windows, gradient_accumulation_steps=packs_of(told.length) // windows,
-        warmup_steps=0, disable_tqdm=True, **more,
+        warmup_steps=0, disable_tqdm=True, dataset_num_proc=1, **more,  # Unsloth's eight would pack apart
     )  # fmt: skip
     rows = [json.loads(line) for line in samples(told).read_text("utf-8").splitlines()]
     data = Dataset.from_list([{name: row[name] for name in ("prompt", "completion")} for row in rows])

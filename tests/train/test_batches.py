@@ -1,3 +1,6 @@
+import random
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +50,12 @@ def test_the_rate_is_that_of_transformers_linear_schedule(warmup: int) -> None:
 
 
 def test_processes_share_the_work_without_gaps() -> None:
-    parts = [share(range(7), rank, 3) for rank in range(3)]
-    assert sorted(index for part in parts for index in part) == list(range(7))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    draw = random.Random(0)  # noqa: S311 - lengths
+    for processes, count in ((1, 3), (2, 1), (3, 7), (4, 36), (8, 72)):
+        items = [SimpleNamespace(tokens=int(draw.lognormvariate(5.85, 0.6))) for _ in range(count)]
+        parts = [share(items, rank, processes) for rank in range(processes)]
+        assert sorted(map(id, (item for part in parts for item in part))) == sorted(map(id, items))
+        assert max(map(len, parts)) == -(-count // processes)
+        if count > 20:
+            sums = [sum(item.tokens for item in part) for part in parts]
+            assert max(sums) < 1.05 * sum(sums) / processes

@@ -165,14 +165,14 @@ def _micro_batches(
     meet in every micro-batch, and so have equally many.
     """
     processes = training.accelerator.num_processes
-    ordered = sorted(examples, key=lambda example: -example.tokens)
 
     def of(process: int) -> list[list[Example]]:
-        return training.learner.batches(share(ordered, process, processes), micro_batch)
+        return training.learner.batches(share(examples, process, processes), micro_batch)
 
     mine = of(training.accelerator.process_index)
     most = max(len(of(process)) for process in range(processes)) if training.sharded else 1
-    return [*((batch, 1.0) for batch in mine), *[([examples[0]], 0.0)] * (most - len(mine))]
+    least = min(examples, key=lambda example: example.tokens)
+    return [*((batch, 1.0) for batch in mine), *[([least], 0.0)] * (most - len(mine))]
 
 
 def validation_loss(training: Training, micro_batch: int, stop: Callable[[], bool]) -> float | None:
