@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -49,16 +50,25 @@ def joined() -> Iterator[tuple[Any, Sharding | None]]:
                 seen=f"{accelerator.distributed_type.value}, {accelerator.num_processes} of {launched} process(es)",
                 mend="accelerate launch --multi_gpu, or --use_fsdp --fsdp_version 2",
             )
+        if launched > 1 and not gpu:
+            _keep_forever(torch.distributed.group.WORLD)
         try:
             yield accelerator, how
-            # Or the end of the group, which holds Python's lock, may wait for a thread of gloo's that waits for that
-            # lock to drop what it last sent.
             accelerator.wait_for_everyone()
         finally:
             accelerator.end_training()
     finally:
         if asked is not None:
             os.environ[sharding.ASKED] = asked
+
+
+def _keep_forever(group: Any) -> None:
+    """Let a group of gloo's never be freed.
+
+    Freeing it holds Python's lock and waits for gloo's threads, of which one may wait for that lock to drop what it
+    last sent.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(group))
 
 
 def first_does(accelerator: Any, work: Callable[[], Value]) -> Value:
