@@ -43,9 +43,10 @@ AGAIN = 0.63
 1.41 s with 2 layers kept, 1.26 with 16 and 1.09 with all 32 (H200)."""
 PASSES_AGAIN = 3.0
 """Where all layers are computed again, to their end: forward twice and back."""
-WAITED = 5.6
-"""What is added where the inputs of all wait in the host's memory. An 8B training with 8,192 tokens and rank 64 ran at
-3,377 tokens/s then, one with 2,048 and rank 16 that kept everything at 14,563 (H200)."""
+WAITED = 0.2
+"""What is added where the inputs of all wait in the host's memory. Copies hide behind the arithmetic: an 8B training
+with 8,192 tokens and rank 64 ran at 9,290 to 9,697 tokens/s with 13 of 32 inputs there, one with 2,048 and rank 16 that
+kept everything at 14,563 (H200). How it is with all of them, or with a slower host, was not measured."""
 FIXED_TOKENS = 250
 """Tokens whose arithmetic takes as long as what a micro-batch takes whatever its length: to unpack weights, above all.
 With all layers kept an 8B step took 0.98 s in one micro-batch and 1.09 in eight (H200)."""
@@ -285,8 +286,9 @@ def forecast_gib(
 def need_of(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int) -> Need:
     """What a step on one window takes on a GPU, by the model's shape."""
     plain = 2 if settings.lora_r else 4
+    unpacked = 2 * size.width * size.widest if in_4bit else 0  # one linear layer's at a time
     return Need(
-        still=int(_weights(size, settings, in_4bit=in_4bit, plain=plain)),
+        still=int(_weights(size, settings, in_4bit=in_4bit, plain=plain)) + unpacked,
         layers=size.layers,
         state=window * size.width * plain,
         layer=layer_need(size, settings, window),
@@ -318,15 +320,16 @@ def filled_gib(settings: TrainSettings, free_gib: float) -> float:
 
 
 def layer_need(size: Size, settings: TrainSettings, tokens: int) -> LayerNeed:
-    """What a compiled layer takes on a GPU.
+    """What a compiled layer takes on a GPU, beside the weights that it unpacks.
 
     Inputs of linear layers are kept in bf16, and with dropout what each adapter sees. An 8B layer was measured at 140
-    to 150 kB a token, 212 with dropout, and a third more at work (H100, 2,048 to 8,192 tokens).
+    to 150 kB a token, 212 with dropout (H100, 2,048 to 8,192 tokens). What it works with is 67 to 77 kB more (H200,
+    2,048 to 20,736 tokens, rank 16 and 64), and it takes 272 where it is computed again (H200, 2,048).
     """
     values = 2 * (7 * size.width + 3 * size.widest)
     dropped = 2 * (6 * size.width + size.widest) if settings.lora_r and settings.lora_dropout else 0
     kept = tokens * (values + dropped) * (1 if settings.lora_r else 2)
-    return LayerNeed(kept, kept * 4 // 3, kept * 7 // 3)
+    return LayerNeed(kept, kept // 2, kept * 19 // 10)
 
 
 def decide(
