@@ -43,6 +43,22 @@ def test_json_wrapped_in_percent(tmp_path: Path) -> None:
     assert values(load_scores(written(tmp_path, "t.json", text))) == [("a", "bleu", 0.5)]
 
 
+def test_a_log_of_inspect_ai(tmp_path: Path) -> None:
+    """As version 0.3 writes it: totals first, a number of seconds in every sample, letters or numbers as values."""
+
+    def sample(name: str, epoch: int, **scores: object) -> dict[str, object]:
+        told = {scorer: {"value": value, "answer": "x", "history": []} for scorer, value in scores.items()}
+        return {"id": name, "epoch": epoch, "total_time": 0.5, "turn_count": 1, "scores": told, "uuid": "u"}
+
+    samples = [sample("a", 1, match="C", f1=0.5), sample("a", 2, match="I", f1={"p": 0.25, "r": 1}), sample("b", 1)]
+    totals = {"total_samples": 3, "scores": [{"name": "match", "metrics": {"accuracy": {"value": 0.5}}}]}
+    log = {"version": 2, "status": "success", "eval": {"task": "t"}, "results": totals, "samples": samples}
+    found = load_scores(written(tmp_path, "log.json", json.dumps(log)))
+    there = {(score.draw, score.metric, score.value) for score in found if score.value is not None}
+    assert there == {(0, "match", 1.0), (0, "f1", 0.5), (1, "match", 0.0), (1, "f1/p", 0.25), (1, "f1/r", 1.0)}
+    assert {score.metric for score in found if score.sample_id == "b"} == {"match", "f1", "f1/p", "f1/r"}
+
+
 def test_json_lines_of_another_tool(tmp_path: Path) -> None:
     path = written(tmp_path, "t.jsonl", '{"id": "a", "em": 1, "draw": 0}\n{"id": "a", "em": 0, "draw": 1}\n')
     assert [(score.draw, score.value) for score in load_scores(path)] == [(0, 1.0), (1, 0.0)]

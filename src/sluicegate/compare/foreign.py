@@ -1,8 +1,9 @@
 """Score files: ours (JSON Lines of `Score`), and JSON, JSON Lines or CSV of other tools with an id column.
 
-A foreign file has one row a sample (and draw), an id column and a column for each metric, or rows of id, metric and
-value. Values lie in [0, 1]; percentages only where the file says so: a column named `x%`, `x_percent` or `x_pct`, a
-cell `87.3%`, or `"unit": "percent"` in JSON. Nothing is guessed from how large the numbers are.
+A log of inspect_ai in JSON is one. Other files have one row a sample (and draw), an id column and a column for each
+metric, or rows of id, metric and value. Values lie in [0, 1]; percentages only where the file says so: a column named
+`x%`, `x_percent` or `x_pct`, a cell `87.3%`, or `"unit": "percent"` in JSON. Nothing is guessed from how large the
+numbers are.
 """
 
 from __future__ import annotations

@@ -21,6 +21,10 @@ ROW_KEYS = ("results", "scores", "samples", "rows", "items", "data")
 """Under one of these a JSON object holds its rows."""
 NESTED = ("metrics", "scores")
 """An object under one of these in a row holds columns of that row."""
+LOG = frozenset({"version", "eval", "samples"})
+"""What a log of inspect_ai has, written as JSON."""
+GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+"""Its letters: correct, partly, incorrect, no answer; as its own metrics count them."""
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
 SHOWN = 60
 _NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
@@ -157,6 +161,8 @@ def _row(place: str, value: Any) -> Row:
 def _wrapped(path: Path, raw: Any) -> Rows:
     """JSON rows: a list, a list somewhere under `ROW_KEYS`, or one list a column."""
     percent = False
+    if isinstance(raw, dict) and raw.keys() >= LOG and isinstance(raw["samples"], list):
+        raw = [_inspected(sample) for sample in raw["samples"]]
     while isinstance(raw, dict):
         percent = percent or str(raw.get("unit", "")).lower() in ("percent", "%")
         inner = next((raw[key] for key in ROW_KEYS if isinstance(raw.get(key), list | dict)), None)
@@ -172,6 +178,23 @@ def _wrapped(path: Path, raw: Any) -> Rows:
             mend="from pandas: table.to_json(path, orient='records')",
         )
     return Rows(tuple(_row(f"{path}: row {number}", row) for number, row in enumerate(raw, start=1)), percent)
+
+
+def _inspected(sample: Any) -> Any:
+    """A sample of an inspect_ai log as a row: each scorer's value, and the epoch, from 1, as the draw.
+
+    >>> _inspected({"id": "a", "epoch": 2, "total_time": 0.5, "scores": {"match": {"value": "C"}, "f": {"value": 0.5}}})
+    {'id': 'a', 'draw': 1, 'scores': {'match': 1.0, 'f': 0.5}}
+    """
+    if not isinstance(sample, dict):
+        return sample
+    epoch, scores = sample.get("epoch", 1), sample.get("scores")
+    found: dict[str, Any] = {}
+    for name, score in (scores if isinstance(scores, dict) else {}).items():
+        value = score.get("value") if isinstance(score, dict) else score
+        several = {f"{name}/{part}": each for part, each in value.items()} if isinstance(value, dict) else {name: value}
+        found |= {key: GRADES.get(each, each) if isinstance(each, str) else each for key, each in several.items()}
+    return {"id": sample.get("id"), "draw": epoch - 1 if isinstance(epoch, int) else epoch, "scores": found}
 
 
 def _turned(path: Path, raw: Mapping[str, Any]) -> list[dict[str, Any]] | None:
