@@ -90,6 +90,21 @@ SOME_VALUES = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b
 USED = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
 RAW = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "0"}}
 DOWN = "spec.behavior.scaleDown"
+SERVERS = {"nameservers": ["10.0.0.10"]}
+CODES: Body = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1, 42]}}
+DISRUPTED: Body = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+FAILURES = "spec.podFailurePolicy"
+FIRST = FAILURES + ".rules[0]"
+
+
+def on_failure(*rules: Body) -> Change:
+    return {FAILURES: {"rules": list(rules)}}
+
+
+def on_codes(**fields: Any) -> Change:
+    return on_failure({"action": "FailJob", "onExitCodes": {**CODES["onExitCodes"], **fields}})
+
+
 EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
     # rule → base, changes that it accepts, changes that it does not, where
     "object-name": [
@@ -368,6 +383,58 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
           "labelSelector": NO_VALUES}]},
          "spec.topologySpreadConstraints[0].labelSelector.matchExpressions[0].values"),
     ],
+    "security-profile": [
+        ("Pod", {"spec.securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "a/b.json"}}},
+         {"spec.securityContext": {"seccompProfile": {"type": "Localhost"}}},
+         "spec.securityContext.seccompProfile.localhostProfile"),
+        ("Pod", {WEB + "securityContext": {"seccompProfile": {"type": "RuntimeDefault", "localhostProfile": None}}},
+         {WEB + "securityContext": {"seccompProfile": {"type": "RuntimeDefault", "localhostProfile": "a.json"}}},
+         "spec.containers[0].securityContext.seccompProfile.localhostProfile"),
+        ("Pod", {WEB + "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "a..b"}}},
+         {WEB + "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "/a"}}},
+         "spec.containers[0].securityContext.seccompProfile.localhostProfile"),
+        ("Deployment",
+         {TEMPLATE_POD + "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": ""}}},
+         {TEMPLATE_POD + "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "../a"}}},
+         "spec.template.spec.securityContext.seccompProfile.localhostProfile"),
+        ("Pod", {WEB + "securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "/a/../b"}}},
+         {WEB + "securityContext": {"appArmorProfile": {"type": "Localhost"}}},
+         "spec.containers[0].securityContext.appArmorProfile.localhostProfile"),
+        ("Pod", {"spec.securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "a b"}}},
+         {"spec.securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": ""}}},
+         "spec.securityContext.appArmorProfile.localhostProfile"),
+        ("Pod", {"spec.securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "a" * 4095}}},
+         {"spec.securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "a" * 4096}}},
+         "spec.securityContext.appArmorProfile.localhostProfile"),
+        ("Pod", {}, {"spec.securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "a "}}},
+         "spec.securityContext.appArmorProfile.localhostProfile"),
+        ("Pod", {}, {"spec.securityContext": {"appArmorProfile": {"type": "Unconfined", "localhostProfile": "a"}}},
+         "spec.securityContext.appArmorProfile.localhostProfile"),
+    ],
+    "host-alias": [
+        ("Pod", {"spec.hostAliases": [{"ip": "127.0.0.1", "hostnames": ["a.example", "b"]}]},
+         {"spec.hostAliases": [{"ip": "localhost", "hostnames": ["a.example"]}]}, "spec.hostAliases[0].ip"),
+        ("Pod", {"spec.hostAliases": [{"ip": "fd00::1"}, {"ip": "010.0.0.1"}, {"ip": "::ffff:10.0.0.1"}]},
+         {"spec.hostAliases": [{"ip": "fd00::1"}, {"ip": ""}]}, "spec.hostAliases[1].ip"),
+        ("Pod", {}, {"spec.hostAliases": [{"ip": "10.0.0.0/8"}]}, "spec.hostAliases[0].ip"),
+        ("Pod", {}, {"spec.hostAliases": [{"ip": "fe80::1%eth0"}]}, "spec.hostAliases[0].ip"),
+        ("Deployment", {TEMPLATE_POD + "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", "b.example."]}]},
+         {TEMPLATE_POD + "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", "b_c"]}]},
+         "spec.template.spec.hostAliases[0].hostnames[1]"),
+        ("Pod", {}, {"spec.hostAliases": [{"ip": "10.0.0.1", "hostnames": ["*.a.example"]}]},
+         "spec.hostAliases[0].hostnames[0]"),
+    ],
+    "name-server": [
+        ("Deployment", {TEMPLATE_POD + "dnsPolicy": "None", TEMPLATE_POD + "dnsConfig": SERVERS},
+         {TEMPLATE_POD + "dnsPolicy": "None"}, "spec.template.spec.dnsConfig.nameservers"),
+        ("Pod", {"spec.dnsConfig": {"searches": ["a.example"]}},
+         {"spec.dnsPolicy": "None", "spec.dnsConfig": {"searches": ["a.example"]}}, "spec.dnsConfig.nameservers"),
+        ("Pod", {"spec.dnsConfig": {"nameservers": ["10.0.0.1", "10.0.0.2", "fd00::1"]}},
+         {"spec.dnsConfig": {"nameservers": ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]}},
+         "spec.dnsConfig.nameservers"),
+        ("Pod", {}, {"spec.dnsConfig": {"nameservers": ["10.0.0.1", "dns.example"]}},
+         "spec.dnsConfig.nameservers[1]"),
+    ],
     "claim-template": [
         ("StatefulSet", {"spec.volumeClaimTemplates": [{"metadata": {"name": "b"}, "spec": CLAIM}]},
          {"spec.volumeClaimTemplates": [{"metadata": {}, "spec": CLAIM}]},
@@ -395,6 +462,14 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
          f"{DOWN}.selectPolicy"),
         ("PersistentVolume", {"spec.hostPath.type": "Directory"}, {"spec.hostPath.type": "Folder"},
          "spec.hostPath.type"),
+        ("Job", on_failure({**CODES, "action": "Count"}), on_failure({**CODES, "action": "Fail"}), f"{FIRST}.action"),
+        ("CronJob", {"spec.jobTemplate.spec.podFailurePolicy": {"rules": [CODES]}},
+         {"spec.jobTemplate.spec.podFailurePolicy": {"rules": [{**CODES, "action": ""}]}},
+         "spec.jobTemplate.spec.podFailurePolicy.rules[0].action"),
+        ("Job", on_codes(operator="NotIn"), on_codes(operator="Exists"), f"{FIRST}.onExitCodes.operator"),
+        ("Job", on_failure({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": ""}]}),
+         on_failure({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "true"}]}),
+         f"{FIRST}.onPodConditions[0].status"),
         ("StatefulSet", {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}},
          {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Keep"}},
          "spec.persistentVolumeClaimRetentionPolicy.whenDeleted"),
@@ -402,8 +477,14 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
     "pod-choice": [
         ("Pod", {WEB + "imagePullPolicy": "Never"}, {WEB + "imagePullPolicy": "never"},
          "spec.containers[0].imagePullPolicy"),
-        ("Deployment", {TEMPLATE_POD + "dnsPolicy": "None"}, {TEMPLATE_POD + "dnsPolicy": "Cluster"},
+        ("Deployment", {TEMPLATE_POD + "dnsPolicy": "Default"}, {TEMPLATE_POD + "dnsPolicy": "Cluster"},
          "spec.template.spec.dnsPolicy"),
+        ("Pod", {"spec.securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}},
+         {"spec.securityContext": {"appArmorProfile": {"type": "runtime/default"}}},
+         "spec.securityContext.appArmorProfile.type"),
+        ("Pod", {WEB + "securityContext": {"appArmorProfile": {"type": "Unconfined"}}},
+         {WEB + "securityContext": {"appArmorProfile": {"type": ""}}},
+         "spec.containers[0].securityContext.appArmorProfile.type"),
         ("Pod", {"spec.dnsPolicy": "", WEB + "imagePullPolicy": "", WEB + "terminationMessagePolicy": "",
          WEB + "ports": [{"containerPort": 1, "protocol": ""}],
          WEB + "livenessProbe": {"httpGet": {"port": 1, "scheme": ""}}},
@@ -514,6 +595,41 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
         ("CronJob", {"spec.schedule": "*/5 * * * MON-FRI"}, {"spec.schedule": "60 * * * *"}, "spec.schedule"),
         ("CronJob", {"spec.schedule": "@daily"}, {"spec.schedule": "@often"}, "spec.schedule"),
     ],
+    "time-zone": [
+        ("CronJob", {"spec.timeZone": "America/Argentina/ComodRivadavia"}, {"spec.timeZone": ""}, "spec.timeZone"),
+        ("CronJob", {"spec.timeZone": "Etc/GMT+1"}, {"spec.timeZone": "Local"}, "spec.timeZone"),
+        ("CronJob", {"spec.timeZone": "UTC"}, {"spec.timeZone": "local"}, "spec.timeZone"),
+        ("CronJob", {"spec.timeZone": "US/Pacific"}, {"spec.timeZone": "US/Pacific Time"}, "spec.timeZone"),
+        ("CronJob", {"spec.timeZone": None}, {"spec.timeZone": "/Europe/Berlin"}, "spec.timeZone"),
+        ("CronJob", {}, {"spec.timeZone": "Europe/../UTC"}, "spec.timeZone"),
+        ("CronJob", {}, {"spec.timeZone": "-Europe/Berlin"}, "spec.timeZone"),
+    ],
+    "pod-failure": [
+        ("Job", on_failure(CODES, DISRUPTED),
+         {**on_failure(CODES), TEMPLATE_POD + "restartPolicy": "OnFailure"}, "spec.template.spec.restartPolicy"),
+        ("CronJob", {"spec.jobTemplate.spec.podFailurePolicy": {"rules": [DISRUPTED]}},
+         {"spec.jobTemplate.spec.podFailurePolicy": {"rules": [DISRUPTED]},
+          "spec.jobTemplate.spec.template.spec.restartPolicy": "OnFailure"},
+         "spec.jobTemplate.spec.template.spec.restartPolicy"),
+        ("Job", {FAILURES: None, TEMPLATE_POD + "restartPolicy": "OnFailure"}, on_failure({"action": "Ignore"}), FIRST),
+        ("Job", on_failure({**CODES, "onPodConditions": []}), on_failure({**CODES, **DISRUPTED}), FIRST),
+        ("Job", {}, on_failure({"action": "Ignore", "onPodConditions": []}), FIRST),
+        ("Job", on_failure(*[CODES] * 20), on_failure(*[CODES] * 21), f"{FAILURES}.rules"),
+        ("Job", on_failure({**DISRUPTED, "onPodConditions": DISRUPTED["onPodConditions"] * 20}),
+         on_failure({**DISRUPTED, "onPodConditions": DISRUPTED["onPodConditions"] * 21}), f"{FIRST}.onPodConditions"),
+        ("Job", {**on_failure({**CODES, "action": "FailIndex"}), "spec.completionMode": "Indexed",
+                 "spec.completions": 2, "spec.backoffLimitPerIndex": 0},
+         on_failure({**CODES, "action": "FailIndex"}), "spec.backoffLimitPerIndex"),
+        ("Job", on_codes(values=list(range(1, 256))), on_codes(values=list(range(1, 257))),
+         f"{FIRST}.onExitCodes.values"),
+        ("Job", {}, on_codes(values=[]), f"{FIRST}.onExitCodes.values"),
+        ("Job", on_codes(operator="NotIn", values=[0]), on_codes(values=[0, 1]), f"{FIRST}.onExitCodes.values[0]"),
+        ("Job", {}, on_codes(values=[1, 2, 2]), f"{FIRST}.onExitCodes.values[2]"),
+        ("Job", {}, on_codes(values=[2, 1]), f"{FIRST}.onExitCodes.values"),
+        ("Job", on_codes(containerName="web"), on_codes(containerName="app"), f"{FIRST}.onExitCodes.containerName"),
+        ("Job", {**on_codes(containerName="a"), TEMPLATE_POD + "initContainers": [{"name": "a", "image": "a:1"}]},
+         on_codes(containerName=""), f"{FIRST}.onExitCodes.containerName"),
+    ],
     "service-port": [
         ("Service", {"spec.ports.0.port": 1}, {"spec.ports.0.port": 99999}, "spec.ports[0].port"),
         ("Service", {"spec.ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "b"}]},
@@ -530,6 +646,7 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
     ],
     "service-address": [
         ("Service", {"spec.clusterIP": "10.0.0.1"}, {"spec.clusterIP": "10.0.0"}, "spec.clusterIP"),
+        ("Service", {"spec.clusterIP": "010.0.0.1"}, {"spec.clusterIP": "fe80::1%eth0"}, "spec.clusterIP"),
         ("Service", {"spec.externalIPs": ["fd00::1"], "spec.externalTrafficPolicy": "Local"},
          {"spec.externalTrafficPolicy": "Local"}, "spec.externalTrafficPolicy"),
         ("Service", {"spec.type": "LoadBalancer", "spec.loadBalancerSourceRanges": ["10.0.0.0/8"]},
@@ -569,7 +686,8 @@ EXAMPLES: dict[str, list[tuple[str, Change, Change, str]]] = {
     "policy-peer": [
         ("NetworkPolicy", {"spec.ingress.0.from.0": {"podSelector": {}}}, {"spec.ingress.0.from.0": {}},
          "spec.ingress[0].from[0]"),
-        ("NetworkPolicy", {}, {"spec.ingress.0.from.0.ipBlock.cidr": "10.0.0.0"},
+        ("NetworkPolicy", {"spec.ingress.0.from.0.ipBlock.cidr": "010.0.0.0/8"},
+         {"spec.ingress.0.from.0.ipBlock.cidr": "10.0.0.0"},
          "spec.ingress[0].from[0].ipBlock.cidr"),
         ("NetworkPolicy", {"spec.ingress.0.from.0.ipBlock.except": ["10.1.0.0/16"]},
          {"spec.ingress.0.from.0.ipBlock.except": ["11.0.0.0/16"]}, "spec.ingress[0].from[0].ipBlock.except[0]"),

@@ -18,11 +18,13 @@ from sluicegate.k8s.semantics.rule import WORKLOADS, Body, Found, Kind, Rule, Vi
 Choices = Mapping[tuple[str, ...], Sequence[str]]
 EACH: Final = "*"
 """Each item of a list."""
+PROFILES: Final = ("RuntimeDefault", "Localhost", "Unconfined")
 CONTAINER: Final[Choices] = {
     ("imagePullPolicy",): ("", "Always", "IfNotPresent", "Never"),
     ("terminationMessagePolicy",): ("", "File", "FallbackToLogsOnError"),
     ("ports", EACH, "protocol"): ("", "TCP", "UDP", "SCTP"),
-    ("securityContext", "seccompProfile", "type"): ("RuntimeDefault", "Localhost", "Unconfined"),
+    ("securityContext", "seccompProfile", "type"): PROFILES,
+    ("securityContext", "appArmorProfile", "type"): PROFILES,
     ("securityContext", "procMount"): ("Default", "Unmasked"),
     ("volumeMounts", EACH, "mountPropagation"): ("None", "HostToContainer", "Bidirectional"),
     ("livenessProbe", "httpGet", "scheme"): ("", "HTTP", "HTTPS"),
@@ -40,7 +42,8 @@ POD: Final[Choices] = {
     ("dnsPolicy",): ("", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
     ("preemptionPolicy",): ("PreemptLowerPriority", "Never"),
     ("os", "name"): ("linux", "windows"),
-    ("securityContext", "seccompProfile", "type"): ("RuntimeDefault", "Localhost", "Unconfined"),
+    ("securityContext", "seccompProfile", "type"): PROFILES,
+    ("securityContext", "appArmorProfile", "type"): PROFILES,
     ("securityContext", "fsGroupChangePolicy"): ("OnRootMismatch", "Always"),
     ("tolerations", EACH, "operator"): ("", "Exists", "Equal", "Lt", "Gt"),
     ("tolerations", EACH, "effect"): ("", *EFFECTS),
@@ -53,6 +56,12 @@ POD: Final[Choices] = {
 }  # fmt: skip
 ACCESS_MODES: Final = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 METRICS: Final = ("Resource", "Pods", "Object", "External", "ContainerResource")
+JOB: Final[Choices] = {
+    ("completionMode",): ("NonIndexed", "Indexed"),
+    ("podFailurePolicy", "rules", EACH, "action"): ("FailJob", "FailIndex", "Ignore", "Count"),
+    ("podFailurePolicy", "rules", EACH, "onExitCodes", "operator"): ("In", "NotIn"),
+    ("podFailurePolicy", "rules", EACH, "onPodConditions", EACH, "status"): ("", "True", "False", "Unknown"),
+}
 KINDS: Final[Mapping[Kind, Choices]] = {
     ("", "Service"): {
         ("spec", "type"): ("", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
@@ -83,10 +92,10 @@ KINDS: Final[Mapping[Kind, Choices]] = {
         ("spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"): ("", "Retain", "Delete"),
         ("spec", "volumeClaimTemplates", EACH, "spec", "accessModes", EACH): ACCESS_MODES,
     },
-    ("batch", "Job"): {("spec", "completionMode"): ("NonIndexed", "Indexed")},
+    ("batch", "Job"): {("spec", *steps): words for steps, words in JOB.items()},
     ("batch", "CronJob"): {
         ("spec", "concurrencyPolicy"): ("", "Allow", "Forbid", "Replace"),
-        ("spec", "jobTemplate", "spec", "completionMode"): ("NonIndexed", "Indexed"),
+        **{("spec", "jobTemplate", "spec", *steps): words for steps, words in JOB.items()},
     },
     ("networking.k8s.io", "Ingress"): {
         ("spec", "rules", EACH, "http", "paths", EACH, "pathType"): ("Exact", "Prefix", "ImplementationSpecific"),

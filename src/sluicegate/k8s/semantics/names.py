@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -17,6 +18,7 @@ LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)
 SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
 DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+", re.ASCII)
+ZEROS = re.compile(r"(?<![0-9a-fA-F])0+(?=[0-9a-fA-F])")
 LABEL_MOST, SUBDOMAIN_MOST, PORT_NAME_MOST, CRON_JOB_MOST = 63, 253, 15, 52
 
 A_LABEL = "a DNS label: at most 63 of a-z, 0-9 and -, a letter or digit at both ends"
@@ -71,6 +73,28 @@ def is_label_key(text: str) -> bool:
 def is_label_value(text: str) -> bool:
     """Whether a text is a label value; it may be empty."""
     return not text or (len(text) <= LABEL_MOST and QUALIFIED.fullmatch(text) is not None)
+
+
+def plain_address(text: str) -> str:
+    """An address without the zeros that Kubernetes passes over at the start of its numbers, and Python does not.
+
+    >>> plain_address("010.0.00.1"), plain_address("fd00:0001::0"), plain_address("0.0.0.0")
+    ('10.0.0.1', 'fd00:1::0', '0.0.0.0')
+    """
+    return ZEROS.sub("", text)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address, of no interface.
+
+    >>> is_address("10.0.0.1"), is_address("fd00::1"), is_address("010.0.0.1"), is_address("fe80::1%eth0")
+    (True, True, True, False)
+    """
+    try:
+        ipaddress.ip_address(plain_address(text))
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def is_data_key(text: str) -> bool:

@@ -9,7 +9,15 @@ from typing import Final
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.containers import A_PORT, PORTS_MOST, port_fault
-from sluicegate.k8s.semantics.names import A_LABEL, A_SUBDOMAIN, is_label, is_subdomain, label_faults
+from sluicegate.k8s.semantics.names import (
+    A_LABEL,
+    A_SUBDOMAIN,
+    is_address,
+    is_label,
+    is_subdomain,
+    label_faults,
+    plain_address,
+)
 from sluicegate.k8s.semantics.rule import (
     Body,
     Found,
@@ -88,10 +96,10 @@ def service_addresses(seen: View) -> Iterator[Found]:
     """Addresses are addresses, and what is said of traffic from outside fits a service that takes it."""
     spec = mapping(seen.body.get("spec"))
     kind, address = spec.get("type") or "ClusterIP", spec.get("clusterIP")
-    if isinstance(address, str) and address not in ("", "None") and not _is_address(address):
+    if isinstance(address, str) and address not in ("", "None") and not is_address(address):
         yield ("spec", "clusterIP"), "an address, or the text 'None'", said(address)
     for index, outside in enumerate(listed(spec.get("externalIPs"))):
-        if isinstance(outside, str) and not _is_address(outside):
+        if isinstance(outside, str) and not is_address(outside):
             yield ("spec", "externalIPs", index), "an address", said(outside)
     ranges = listed(spec.get("loadBalancerSourceRanges"))
     if ranges and kind != "LoadBalancer":
@@ -171,7 +179,7 @@ def ingress_hosts(seen: View) -> Iterator[Found]:
     """Hosts are DNS names, with or without `*.` in front; so are those that a certificate is for."""
     for path, rule in items(seen.body, (), "spec", "rules"):
         host = rule.get("host")
-        if isinstance(host, str) and host and (not _is_host(host) or _is_address(host)):
+        if isinstance(host, str) and host and (not _is_host(host) or is_address(host)):
             yield (*path, "host"), A_SUBDOMAIN, said(host)
     for path, row in items(seen.body, (), "spec", "tls"):
         for index, host in enumerate(listed(row.get("hosts"))):
@@ -181,14 +189,6 @@ def ingress_hosts(seen: View) -> Iterator[Found]:
 
 def _is_host(text: str) -> bool:
     return is_subdomain(text.removeprefix("*."))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def policy_ports(seen: View) -> Iterator[Found]:
@@ -234,7 +234,7 @@ def _network(value: Value) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
     if not isinstance(value, str) or "/" not in value or len(value) > 50:
         return None
     try:
-        return ipaddress.ip_network(value, strict=False)
+        return ipaddress.ip_network(plain_address(value), strict=False)
     except ValueError:
         return None
 

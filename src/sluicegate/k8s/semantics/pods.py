@@ -14,6 +14,7 @@ from sluicegate.k8s.semantics.names import (
     A_LABEL,
     A_LABEL_KEY,
     A_SUBDOMAIN,
+    is_address,
     is_label,
     is_label_key,
     is_subdomain,
@@ -35,6 +36,14 @@ REQUIRED, PREFERRED = (
     "preferredDuringSchedulingIgnoredDuringExecution",
 )
 WEIGHT_MOST: Final = 100
+PROFILE: Final = "localhostProfile"
+A_PROFILE = "the profile's name on the node, since the type is Localhost"
+SECCOMP, APP_ARMOR = "seccompProfile", "appArmorProfile"
+OF_NO_NODE: Final = ("RuntimeDefault", "Unconfined")
+APP_ARMOR_MOST = 4095
+BLANKS: Final = " \t\n\v\f\r"
+AN_ADDRESS = "an address such as 10.0.0.10"
+SERVERS_MOST = 3
 
 
 def user_ids(seen: View) -> Iterator[Found]:
@@ -46,6 +55,61 @@ def user_ids(seen: View) -> Iterator[Found]:
     groups = at(seen.pod, (CONTEXT, "supplementalGroups"))
     for index, group in enumerate(listed(groups)):
         yield from out_of_range(group, (*seen.pod_path, CONTEXT, "supplementalGroups", index), 0, ID_MOST)
+
+
+def profiles(seen: View) -> Iterator[Found]:
+    """A profile that lies on the node has a name there, and no other has one."""
+    for path, body in ((seen.pod_path, seen.pod), *seen.containers):
+        context = mapping(body.get(CONTEXT))
+        for field, fault in ((SECCOMP, _seccomp_fault), (APP_ARMOR, _app_armor_fault)):
+            profile = mapping(context.get(field))
+            kind, name = profile.get("type"), profile.get(PROFILE)
+            where = (*path, CONTEXT, field, PROFILE)
+            if kind == "Localhost" and name is None:
+                yield where, A_PROFILE, "nothing"
+            elif kind == "Localhost" and isinstance(name, str) and (wanted := fault(name)):
+                yield where, wanted, said(name) if name else "nothing"
+            elif kind in OF_NO_NODE and isinstance(name, str):
+                yield where, f"nothing, since the type is {kind}", said(name)
+
+
+def _seccomp_fault(name: str) -> str:
+    """What the path of a seccomp profile should have been; the API server takes an empty one."""
+    return "a path without / at its start and without .." if name.startswith("/") or ".." in name.split("/") else ""
+
+
+def _app_armor_fault(name: str) -> str:
+    if not name:
+        return A_PROFILE
+    if name.strip(BLANKS) != name:
+        return "no blanks around it"
+    return f"at most {APP_ARMOR_MOST} bytes" if len(name.encode(errors="replace")) > APP_ARMOR_MOST else ""
+
+
+def host_aliases(seen: View) -> Iterator[Found]:
+    """Lines of a pod's /etc/hosts: an address and the names that it has."""
+    for path, row in items(seen.pod, seen.pod_path, "hostAliases"):
+        address = row.get("ip")
+        if isinstance(address, str) and not is_address(address):
+            yield (*path, "ip"), AN_ADDRESS, said(address) if address else "nothing"
+        for index, name in enumerate(listed(row.get("hostnames"))):
+            # A dot at the end of a full name is refused up to now, but Kubernetes means to take it: no fault here.
+            if isinstance(name, str) and not is_subdomain(name.removesuffix(".")):
+                yield (*path, "hostnames", index), A_SUBDOMAIN, said(name)
+
+
+def name_servers(seen: View) -> Iterator[Found]:
+    """A pod that asks none of the cluster's name servers says which, three at most."""
+    path: Path = (*seen.pod_path, "dnsConfig", "nameservers")
+    given = at(seen.pod, ("dnsConfig", "nameservers"))
+    if seen.pod.get("dnsPolicy") == "None" and not given:
+        yield path, "at least one address, since dnsPolicy is None", "none"
+    servers = listed(given)
+    if len(servers) > SERVERS_MOST:
+        yield path, f"at most {SERVERS_MOST} addresses", str(len(servers))
+    for index, address in enumerate(servers):
+        if isinstance(address, str) and not is_address(address):
+            yield (*path, index), AN_ADDRESS, said(address)
 
 
 def file_modes(seen: View) -> Iterator[Found]:
@@ -142,6 +206,14 @@ def pod_selectors(seen: View) -> Iterator[Found]:
 
 RULES = (
     Rule("user-id", "Users and groups are numbers that a process can have.", WORKLOADS, user_ids),
+    Rule("security-profile", "Profiles of the node, and only they, have a name there.", WORKLOADS, profiles),
+    Rule("host-alias", "Host aliases are addresses with DNS names.", WORKLOADS, host_aliases),
+    Rule(
+        "name-server",
+        "Name servers are addresses: at most 3, and some where the policy is None.",
+        WORKLOADS,
+        name_servers,
+    ),
     Rule("file-mode", "File modes of a volume are at most 0777.", WORKLOADS, file_modes),
     Rule("pod-name", "A pod's host, node, account and classes have names.", WORKLOADS, references),
     Rule("environment-source", "Variables come from one named map or secret.", WORKLOADS, environments),
