@@ -60,10 +60,13 @@ def _run(job: dict[str, Any]) -> list[int]:
 
 @contextlib.contextmanager
 def _as_graphs() -> Iterator[None]:
-    """Shapes are few, as on a GPU, and what would be replayed is done."""
+    """Shapes are few, as on a GPU, and what would be replayed is done; the second process has drawn other weights."""
 
     def settle(self: Causal, *_: Any, **__: Any) -> str:
         self.static = True
+        for part in self.model.parameters():
+            if part.requires_grad and RANK:
+                part.data += 0.1
         return ""
 
     def run(self: Replay, work: Any, batch: Any, share: float) -> Any:

@@ -162,6 +162,8 @@ def _prepared(settings: TrainSettings, data: Data, run: Run, accelerator: Any, h
     if told and accelerator.is_main_process:
         say(f"{settings.model_name}: {told}")
     names = trained(learner.model)
+    if recorded:
+        processes.alike(accelerator, names.values())  # as DDP does
     return Training(
         settings=settings,
         accelerator=accelerator,

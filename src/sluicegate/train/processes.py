@@ -99,6 +99,13 @@ def agreed(accelerator: Any, value: bool) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(not value), device=accelerator.device), "sum") == 0)
 
 
+def alike(accelerator: Any, parts: Iterable[Any]) -> None:
+    """Give every process the first's weights: what was drawn on another kind of device may differ."""
+    if accelerator.num_processes > 1:
+        for part in parts:
+            torch.distributed.broadcast(part.data, 0)
+
+
 def added(accelerator: Any, parts: Iterable[Any]) -> None:
     """Add up gradients over all processes, in place.
 
@@ -111,7 +118,8 @@ def added(accelerator: Any, parts: Iterable[Any]) -> None:
     for some in _bundles([part.grad for part in parts]):
         flat = torch.cat([one.flatten() for one in some])
         torch.distributed.all_reduce(flat)
-        torch._foreach_copy_([one.flatten() for one in some], list(flat.split([one.numel() for one in some])))
+        sums = flat.split([one.numel() for one in some])
+        torch._foreach_copy_(some, [each.view(one.shape) for each, one in zip(sums, some, strict=True)])
 
 
 def _bundles(tensors: Iterable[Any]) -> Iterator[list[Any]]:
