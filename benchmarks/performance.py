@@ -39,9 +39,9 @@ OF, OF_GIB = "h200", 139.0
 HEAD = "<!-- made by benchmarks/performance.py of docs/performance.json -->\n\n"
 ON_TRAINING = """\
 Random weights in NF4 with double quantisation, LoRA r 16 on every linear layer, samples of 60 to 2,048 tokens in
-packs; a step is the same eight packs of 2,048 for all. TRL packs (best-fit decreasing) with Liger, bf16 and its paged
-8-bit AdamW; ours has AdamW in fp32. Tokens leave padding out. Within a limit the process was refused more memory. The
-loss is that of the last step; the warm-up ends with the first, and of ours loading is part of it."""
+packs; a step is the same eight packs of 2,048 for all but Unsloth. TRL packs (best-fit decreasing) with Liger, bf16 and
+its paged 8-bit AdamW; ours has AdamW in fp32. Tokens leave padding out. Within a limit the process was refused more
+memory. The loss is that of the last step; the warm-up ends with the first, and of ours loading is part of it."""
 ON_GENERATION = """\
 Prompts of 32 to 512 tokens, 8 answers each at temperature 1 with stops that end one token in 150, 384 at most; a
 second pass is timed, the first is the warm-up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,25 @@ def test_a_log_of_inspect_ai(tmp_path: Path) -> None:
         told = {scorer: {"value": value, "answer": "x", "history": []} for scorer, value in scores.items()}
         return {"id": name, "epoch": epoch, "total_time": 0.5, "turn_count": 1, "scores": told, "uuid": "u"}
 
-    samples = [sample("a", 1, match="C", f1=0.5), sample("a", 2, match="I", f1={"p": 0.25, "r": 1}), sample("b", 1)]
-    totals = {"total_samples": 3, "scores": [{"name": "match", "metrics": {"accuracy": {"value": 0.5}}}]}
+    samples = [
+        sample("a", 1, match="C", f1=0.5, model="no"), sample("a", 2, match="I", f1={"p": 0.25, "r": 1}, model="Yes"),
+        sample("b", 1), sample("c", 1, match=math.nan),
+    ]  # fmt: skip
+    totals = {"total_samples": 3, "scores": [{"name": "match", "metrics": {"stderr": {"value": math.nan}}}]}
     log = {"version": 2, "status": "success", "eval": {"task": "t"}, "results": totals, "samples": samples}
     found = load_scores(written(tmp_path, "log.json", json.dumps(log)))
     there = {(score.draw, score.metric, score.value) for score in found if score.value is not None}
-    assert there == {(0, "match", 1.0), (0, "f1", 0.5), (1, "match", 0.0), (1, "f1/p", 0.25), (1, "f1/r", 1.0)}
-    assert {score.metric for score in found if score.sample_id == "b"} == {"match", "f1", "f1/p", "f1/r"}
+    metrics = {"match", "f1", "f1/p", "f1/r", "scorer model"}
+    assert there == {
+        (0, "match", 1.0), (0, "f1", 0.5), (0, "scorer model", 0.0),
+        (1, "match", 0.0), (1, "f1/p", 0.25), (1, "f1/r", 1.0), (1, "scorer model", 1.0),
+    }  # fmt: skip
+    assert {score.metric for score in found if score.sample_id == "b"} == metrics
+
+
+def test_what_looks_like_a_log_is_a_table_with_its_unit(tmp_path: Path) -> None:
+    text = json.dumps({"version": 1, "eval": "mmlu", "unit": "percent", "samples": [{"id": "a", "scores": {"em": 87}}]})
+    assert values(load_scores(written(tmp_path, "t.json", text))) == [("a", "em", 0.87)]
 
 
 def test_json_lines_of_another_tool(tmp_path: Path) -> None:

@@ -128,6 +128,18 @@ def test_a_shape_is_recorded_once_and_again_where_its_gradients_have_moved(monke
     assert device.captured == 3
 
 
+def test_a_micro_batch_that_does_not_count_proves_no_graph(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _played(monkeypatch, off=0.1)
+    parts, work = _model()
+    runner = Replay(parts)
+    runner.run(work, _batch(*ROWS), 0.0)
+    assert "kernel by kernel" not in capsys.readouterr().err
+    runner.run(work, _batch(*ROWS), 1.0)
+    assert "a graph gives other gradients" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("how", "why"),
     [

@@ -18,14 +18,11 @@ from typing import Any
 
 from sluicegate import jsonl
 from sluicegate.compare import rows
-from sluicegate.compare.rows import Row, clipped, listed
+from sluicegate.compare.rows import ID_COLUMNS, KNOWN, Row, clipped, listed
 from sluicegate.errors import UserError, UserErrors
 from sluicegate.records import Score
 
-ID_COLUMNS = ("sample_id", "task_id", "item_id", "doc_id", "question_id", "item", "id")
-"""The first that a file has; a bare `id` last, for beside another one it is often the number of a row in a table."""
 MISSING = frozenset({"", "na", "n/a", "null", "none"})
-KNOWN = frozenset({"model", "draw", "scenario", "why", "dollars"})
 PERCENT = re.compile(r"\s*(\(%\)|%|_percent|_pct)$")
 LONGEST_ID = 1000
 SHOWN_A_COLUMN = 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ ROW_KEYS = ("results", "scores", "samples", "rows", "items", "data")
 """Under one of these a JSON object holds its rows."""
 NESTED = ("metrics", "scores")
 """An object under one of these in a row holds columns of that row."""
-LOG = frozenset({"version", "eval", "samples"})
-"""What a log of inspect_ai has, written as JSON."""
-GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-"""Its letters: correct, partly, incorrect, no answer; as its own metrics count them."""
+ID_COLUMNS = ("sample_id", "task_id", "item_id", "doc_id", "question_id", "item", "id")
+"""The first that a file has; a bare `id` last, for beside another one it is often the number of a row in a table."""
+KNOWN = frozenset({"model", "draw", "scenario", "why", "dollars"})
+"""Columns that are no metrics."""
+RESERVED = KNOWN | {*ID_COLUMNS, "metric", "value"}
+GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "no": 0.0}
+"""Words of an inspect_ai log, correct, partly, incorrect and no answer among them, as its own metrics count them."""
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
 SHOWN = 60
 _NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
@@ -85,6 +89,9 @@ def read(path: Path, text: str) -> Rows:
         raise UserError(f"{path}: unknown kind of file", wanted=", ".join(SUFFIXES), seen=path.suffix or "none")
     if suffix in (".csv", ".tsv"):
         return Rows(tuple(_separated(path, text)))
+    log = _log(text) if suffix == ".json" else None
+    if log is not None:
+        return Rows(tuple(_row(f"{path}: row {number}", row) for number, row in enumerate(log, start=1)))
     if suffix == ".jsonl" or _json_lines(text):
         lines = enumerate(text.rstrip("\n").split("\n"), start=1)
         return Rows(tuple(_row(f"{path}:{number}", _json(path, line, number)) for number, line in lines))
@@ -161,8 +168,6 @@ def _row(place: str, value: Any) -> Row:
 def _wrapped(path: Path, raw: Any) -> Rows:
     """JSON rows: a list, a list somewhere under `ROW_KEYS`, or one list a column."""
     percent = False
-    if isinstance(raw, dict) and raw.keys() >= LOG and isinstance(raw["samples"], list):
-        raw = [_inspected(sample) for sample in raw["samples"]]
     while isinstance(raw, dict):
         percent = percent or str(raw.get("unit", "")).lower() in ("percent", "%")
         inner = next((raw[key] for key in ROW_KEYS if isinstance(raw.get(key), list | dict)), None)
@@ -180,21 +185,43 @@ def _wrapped(path: Path, raw: Any) -> Rows:
     return Rows(tuple(_row(f"{path}: row {number}", row) for number, row in enumerate(raw, start=1)), percent)
 
 
-def _inspected(sample: Any) -> Any:
-    """A sample of an inspect_ai log as a row: each scorer's value, and the epoch, from 1, as the draw.
+def _log(text: str) -> list[Any] | None:
+    """The samples of a log of inspect_ai as rows; None where it is none.
 
-    >>> _inspected({"id": "a", "epoch": 2, "total_time": 0.5, "scores": {"match": {"value": "C"}, "f": {"value": 0.5}}})
-    {'id': 'a', 'draw': 1, 'scores': {'match': 1.0, 'f': 0.5}}
+    What was not scored has NaN there, and so have totals, which are not looked at.
+    """
+    if not ('"eval"' in text and '"samples"' in text):
+        return None
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_log = isinstance(raw, dict) and isinstance(raw.get("eval"), dict) and isinstance(raw.get("samples"), list)
+    return [_inspected(sample) for sample in raw["samples"]] if is_log else None
+
+
+def _inspected(sample: Any) -> Any:
+    """A sample of such a log as a row: each scorer's value, and the epoch, from 1, as the draw.
+
+    >>> _inspected({"id": "a", "epoch": 2, "time": 0.5, "scores": {"match": {"value": "C"}, "id": {"value": 0.5}}})
+    {'sample_id': 'a', 'draw': 1, 'match': 1.0, 'scorer id': 0.5}
     """
     if not isinstance(sample, dict):
         return sample
     epoch, scores = sample.get("epoch", 1), sample.get("scores")
-    found: dict[str, Any] = {}
+    found = {"sample_id": sample.get("id"), "draw": epoch - 1 if isinstance(epoch, int) else epoch}
     for name, score in (scores if isinstance(scores, dict) else {}).items():
         value = score.get("value") if isinstance(score, dict) else score
-        several = {f"{name}/{part}": each for part, each in value.items()} if isinstance(value, dict) else {name: value}
-        found |= {key: GRADES.get(each, each) if isinstance(each, str) else each for key, each in several.items()}
-    return {"id": sample.get("id"), "draw": epoch - 1 if isinstance(epoch, int) else epoch, "scores": found}
+        own = f"scorer {name}" if name in RESERVED else name
+        several = {f"{own}/{part}": each for part, each in value.items()} if isinstance(value, dict) else {own: value}
+        found |= {key: _graded(each) for key, each in several.items()}
+    return found
+
+
+def _graded(value: Any) -> Any:
+    if isinstance(value, str):
+        return GRADES.get(value, GRADES.get(value.lower(), value))
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _turned(path: Path, raw: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -29,6 +29,7 @@ from sluicegate.models.memory import (
     filled_gib,
     filling,
     need_of,
+    unpacked,
 )
 from sluicegate.settings import TrainSettings
 
@@ -93,7 +94,7 @@ def fit(asked: Asked, settings: TrainSettings, *, steps: int) -> Fitted:
     torch.cuda.empty_cache()
     limit = filled_gib(settings, (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / GIB) * GIB
     shaped = need_of(asked.size, settings, in_4bit=asked.in_4bit, window=asked.window)
-    need = replace(shaped, still=_still(trained))
+    need = replace(shaped, still=_still(trained) + unpacked(asked.size, in_4bit=asked.in_4bit))
     among = at_once(settings, asked.window, asked.tokens)
     how = filling(need, limit, tokens=asked.window, step=asked.tokens, among=among, table=asked.table)
     if how.hosted:

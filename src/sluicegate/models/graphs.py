@@ -39,7 +39,7 @@ def ready() -> None:
     """Start the compiler's processes, so that SIGINT and SIGTERM do not reach them.
 
     Ctrl-C and schedulers send these to all processes of a job, a training goes on to the end of its step, and torch
-    2.11 to 2.13 waits forever for compilers that have ended.
+    2.11 to 2.13 waits forever for compilers that have ended. At its own end it waits for what they are at, seconds.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # a child has its parent's
     try:

@@ -286,14 +286,18 @@ def forecast_gib(
 def need_of(size: Size, settings: TrainSettings, *, in_4bit: bool, window: int) -> Need:
     """What a step on one window takes on a GPU, by the model's shape."""
     plain = 2 if settings.lora_r else 4
-    unpacked = 2 * size.width * size.widest if in_4bit else 0  # one linear layer's at a time
     return Need(
-        still=int(_weights(size, settings, in_4bit=in_4bit, plain=plain)) + unpacked,
+        still=int(_weights(size, settings, in_4bit=in_4bit, plain=plain)) + unpacked(size, in_4bit=in_4bit),
         layers=size.layers,
         state=window * size.width * plain,
         layer=layer_need(size, settings, window),
         head=min(window * size.vocabulary * HEAD_BYTES, HEAD_AT_ONCE),
     )
+
+
+def unpacked(size: Size, *, in_4bit: bool) -> int:
+    """Bytes of 4-bit weights that lie there unpacked: one linear layer's at a time."""
+    return 2 * size.width * size.widest if in_4bit else 0
 
 
 def _weights(size: Size, settings: TrainSettings, *, in_4bit: bool, plain: int) -> float:

@@ -112,7 +112,8 @@ class Replay:
             apart = max(abs(again - value) / max(abs(value), 1e-6), _apart(self._taken(), wanted))
             if not apart <= AGREE:
                 raise RuntimeError(f"a graph gives other gradients, relative difference {apart:.3g}")
-            self._tried.add(key)
+            if share:  # else there was nothing to compare
+                self._tried.add(key)
         except RuntimeError as fault:
             why = _said(fault)
         if why:
