@@ -51,11 +51,16 @@ def test_the_rate_is_that_of_transformers_linear_schedule(warmup: int) -> None:
 
 def test_processes_share_the_work_without_gaps() -> None:
     draw = random.Random(0)  # noqa: S311 - lengths
-    for processes, count in ((1, 3), (2, 1), (3, 7), (4, 36), (8, 72)):
+    for processes, count in ((1, 3), (2, 1), (3, 7), (4, 36), (4, 38), (8, 72)):
         items = [SimpleNamespace(tokens=int(draw.lognormvariate(5.85, 0.6))) for _ in range(count)]
         parts = [share(items, rank, processes) for rank in range(processes)]
         assert sorted(map(id, (item for part in parts for item in part))) == sorted(map(id, items))
-        assert max(map(len, parts)) == -(-count // processes)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
         if count > 20:
             sums = [sum(item.tokens for item in part) for part in parts]
             assert max(sums) < 1.05 * sum(sums) / processes
+
+
+def test_a_long_sample_leaves_its_process_no_fewer_samples_than_one_less() -> None:
+    items = [SimpleNamespace(tokens=tokens) for tokens in (100, 1, 1, 1, 1, 1, 1)]
+    assert sorted(len(share(items, rank, 3)) for rank in range(3)) == [2, 2, 3]

@@ -91,7 +91,7 @@ def read(path: Path, text: str) -> Rows:
         return Rows(tuple(_separated(path, text)))
     log = _log(text) if suffix == ".json" else None
     if log is not None:
-        return Rows(tuple(_row(f"{path}: row {number}", row) for number, row in enumerate(log, start=1)))
+        return Rows(_numbered(path, log))
     if suffix == ".jsonl" or _json_lines(text):
         lines = enumerate(text.rstrip("\n").split("\n"), start=1)
         return Rows(tuple(_row(f"{path}:{number}", _json(path, line, number)) for number, line in lines))
@@ -182,7 +182,12 @@ def _wrapped(path: Path, raw: Any) -> Rows:
             seen=type(raw).__name__ if raw is not None else "none of them",
             mend="from pandas: table.to_json(path, orient='records')",
         )
-    return Rows(tuple(_row(f"{path}: row {number}", row) for number, row in enumerate(raw, start=1)), percent)
+    return Rows(_numbered(path, raw), percent)
+
+
+def _numbered(path: Path, values: list[Any]) -> tuple[Row, ...]:
+    """Rows of a list, each by its number."""
+    return tuple(_row(f"{path}: row {number}", value) for number, value in enumerate(values, start=1))
 
 
 def _log(text: str) -> list[Any] | None:

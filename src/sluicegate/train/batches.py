@@ -131,16 +131,18 @@ def ends(steps: int) -> int:
 
 
 def share(items: Sequence[Item], rank: int, processes: int) -> list[Item]:
-    """What process `rank` takes of items, so that all have about as many tokens, and no more items than they must.
+    """What process `rank` takes of items, so that all have about as many tokens, and as many items or one more.
 
     The longest first, each goes to whoever has the fewest tokens so far; of 36 samples the fullest of four processes
     has 2% more than the mean then, and 15% where every fourth is taken (mean of 200 draws of lognormal lengths).
     """
-    most = -(-len(items) // processes)
+    fewest, more = divmod(len(items), processes)
     held: list[list[Item]] = [[] for _ in range(processes)]
     tokens = [0] * processes
     for item in sorted(items, key=lambda item: -item.tokens):
-        taker = min((one for one in range(processes) if len(held[one]) < most), key=tokens.__getitem__)
+        free = [one for one in range(processes) if len(held[one]) < fewest + (more > 0)]
+        taker = min(free, key=tokens.__getitem__)
+        more -= len(held[taker]) == fewest
         held[taker].append(item)
         tokens[taker] += item.tokens
     return held[rank]

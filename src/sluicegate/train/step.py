@@ -22,9 +22,9 @@ from sluicegate.models import Example, Learner
 from sluicegate.models.loading import room_gib
 from sluicegate.models.room import what_fits
 from sluicegate.settings import TrainSettings
-from sluicegate.train import processes
 from sluicegate.train.batches import Schedule, learning_rate, share
 from sluicegate.train.feeding import fed
+from sluicegate.train.processes import added
 from sluicegate.train.replay import Replay
 from sluicegate.train.sharding import is_sharded, whole
 
@@ -152,7 +152,7 @@ def gradients(
         with accelerator.no_sync(training.model) if waits else contextlib.nullcontext():
             loss += work(batch, counts / targets) if replay is None else replay.run(work, batch, counts / targets)
     if recorded:
-        processes.added(accelerator, training.names.values())
+        added(accelerator, training.names.values())
     return loss
 
 

@@ -14,7 +14,21 @@ from typing import Final
 from sluicegate.k8s.document import Path
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.containers import INIT
-from sluicegate.k8s.semantics.rule import Body, Found, Kind, Rule, View, at, items, listed, mapping, named, whole
+from sluicegate.k8s.semantics.rule import (
+    Body,
+    Found,
+    Kind,
+    Rule,
+    View,
+    at,
+    items,
+    job_path,
+    listed,
+    mapping,
+    named,
+    repeated,
+    whole,
+)
 from sluicegate.k8s.semantics.selectors import JOBS
 
 CRON_JOBS: Final[frozenset[Kind]] = frozenset({("batch", "CronJob")})
@@ -24,13 +38,9 @@ ZONE_PART = re.compile(r"(?!-|\.{1,2}\Z)[-A-Za-z0-9._+]{1,14}", re.ASCII)
 A_ZONE = "a time zone by its name, such as Europe/Berlin or Etc/UTC"
 
 
-def _job(seen: View) -> Path:
-    return ("spec", "jobTemplate", "spec") if seen.object.kind == "CronJob" else ("spec",)
-
-
 def failures(seen: View) -> Iterator[Found]:
     """What a job does about pods that fail: each rule asks for one thing, and no container restarts by itself."""
-    path = _job(seen)
+    path = job_path(seen)
     spec = mapping(at(seen.body, path))
     policy = spec.get(POLICY)
     if not isinstance(policy, dict):
@@ -72,13 +82,12 @@ def _codes(codes: Body, path: Path) -> Iterator[Found]:
     numbers = [number for value in values if (number := whole(value)) is not None]
     if len(numbers) != len(values):
         return
-    met: set[int] = set()
-    for index, number in enumerate(numbers):
-        if number == 0 and codes.get("operator") == "In":
-            yield (*path, index), "an exit code other than 0, since the operator is In", "0"
-        if number in met:
-            yield (*path, index), "an exit code that is none before it", str(number)
-        met.add(number)
+    places: list[tuple[Path, str]] = [((*path, index), str(number)) for index, number in enumerate(numbers)]
+    for place, code in places:
+        if code == "0" and codes.get("operator") == "In":
+            yield place, "an exit code other than 0, since the operator is In", code
+    for place, code in repeated(iter(places)):
+        yield place, "an exit code that is none before it", code
     if any(one > other for one, other in pairwise(numbers)):
         yield path, "exit codes in order, the least first", "others"
 

@@ -9,7 +9,19 @@ from typing import Final
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.quantities import quantity
-from sluicegate.k8s.semantics.rule import WORKLOADS, Found, Kind, Rule, View, at, items, mapping, out_of_range, whole
+from sluicegate.k8s.semantics.rule import (
+    WORKLOADS,
+    Found,
+    Kind,
+    Rule,
+    View,
+    at,
+    items,
+    job_path,
+    mapping,
+    out_of_range,
+    whole,
+)
 from sluicegate.k8s.semantics.selectors import CONTROLLERS, JOBS
 
 SPEC: Final = "spec"
@@ -103,7 +115,7 @@ def shares_of_all(seen: View) -> Iterator[Found]:
 
 def completions(seen: View) -> Iterator[Found]:
     """A job whose pods are numbered says how many there are."""
-    path: Path = (SPEC, "jobTemplate", SPEC) if seen.object.kind == "CronJob" else (SPEC,)
+    path = job_path(seen)
     spec = mapping(at(seen.body, path))
     if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
         yield (*path, "completions"), "a number, since completionMode is Indexed", "nothing"

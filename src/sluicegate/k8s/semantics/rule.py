@@ -80,6 +80,11 @@ def mapping(value: Value) -> Body:
     return value if isinstance(value, dict) else EMPTY
 
 
+def job_path(seen: View) -> Path:
+    """Where the spec of a Job stands, or of those that a CronJob makes."""
+    return ("spec", "jobTemplate", "spec") if seen.object.kind == "CronJob" else ("spec",)
+
+
 def at(body: Any, path: Path) -> Value:
     """What stands at a path of keys; None where there is nothing."""
     for step in path:

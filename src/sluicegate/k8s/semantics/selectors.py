@@ -8,7 +8,7 @@ from typing import Final
 from sluicegate.k8s.document import Path, Value
 from sluicegate.k8s.issues import said
 from sluicegate.k8s.semantics.names import label_faults
-from sluicegate.k8s.semantics.rule import Body, Found, Kind, Rule, View, at, items, mapping, texts
+from sluicegate.k8s.semantics.rule import Body, Found, Kind, Rule, View, at, items, job_path, mapping, texts
 
 CONTROLLERS: Final[frozenset[Kind]] = frozenset(
     {("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("apps", "ReplicaSet")}
@@ -98,14 +98,13 @@ def _missing(wanted: Body, labels: Body, path: Path) -> Iterator[Found]:
 
 def job_pods(seen: View) -> Iterator[Found]:
     """A Job is given its selector; its own needs manualSelector, which those of a CronJob cannot have."""
-    cron = seen.object.kind == "CronJob"
-    path: Path = ("spec", "jobTemplate", "spec") if cron else ("spec",)
+    path = job_path(seen)
     spec = mapping(at(seen.body, path))
     selector, manual = spec.get("selector"), spec.get("manualSelector") is True
     if not isinstance(selector, dict):
         return
     wanted = mapping(selector.get("matchLabels"))
-    if cron:
+    if seen.object.kind == "CronJob":
         yield (*path, "selector"), "nothing: each job of a CronJob is given its own", said(selector)
     elif manual:
         yield from _missing(wanted, mapping(at(seen.body, TEMPLATE)), (*path, "selector", "matchLabels"))
